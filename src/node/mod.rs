@@ -1,0 +1,25 @@
+//! The Node.js addon: the only part of the crate that knows napi, and the only one with `unsafe` code.
+//!
+//! JavaScript owns the promises; natively there are only tickets, which are numbers. Every call is synchronous. What
+//! ends a ticket reaches JavaScript in one of two ways, both through the [`buffer`] that the two sides share: within the
+//! call that caused it, or, if another thread caused it, through the environment's [`completion`] port.
+//!
+//! - [`environment`]: what belongs to one JavaScript environment (main thread or worker), and its clean-up.
+//! - [`completion`]: how other threads reach an environment.
+//! - [`space`]: a lock space in memory, private or shared by name.
+//! - [`engine`]: the functions that JavaScript calls for lock spaces; [`hot`]: the two that are called for every lock.
+//! - [`shell`]: the engine for stores that are written in JavaScript.
+//! - [`options`], [`error`]: numbers to validated values, errors to JavaScript errors.
+
+// napi hands arguments over by value, whether or not a function keeps them.
+#![allow(clippy::needless_pass_by_value)]
+
+mod buffer;
+mod completion;
+mod engine;
+mod environment;
+mod error;
+mod hot;
+mod options;
+mod shell;
+mod space;

@@ -1,0 +1,535 @@
+//! What every lock store must do, as one suite that runs against each of them.
+//!
+//! A [`Subject`] is a store under test together with a way to let its time pass. [`check`] runs every rule, each on keys
+//! of its own, so that a shared server may be tested while others use it.
+
+use std::time::Duration;
+
+use super::memory::MemoryStore;
+use super::served::{claim, perform};
+use super::{Answer, BoxFuture, Capability, Command, ImmediateStore, LockStore, Reply};
+use crate::clock::{Clock, ManualClock};
+use crate::lease::{Holder, Key, Lease, Owner, Ttl};
+
+/// A store under test.
+pub trait Subject {
+    /// What the store promises.
+    fn capability(&self) -> Capability;
+
+    /// Performs a batch.
+    fn execute(&mut self, batch: Vec<Command>) -> BoxFuture<'_, Vec<Reply>>;
+
+    /// Lets the store's time pass.
+    fn pass(&mut self, span: Duration) -> BoxFuture<'_, ()>;
+}
+
+/// A store that answers at once, on a clock that is moved by hand.
+#[derive(Debug, Default)]
+pub struct Immediate {
+    store: MemoryStore,
+    clock: ManualClock,
+}
+
+impl Subject for Immediate {
+    fn capability(&self) -> Capability {
+        self.store.capability()
+    }
+
+    fn execute(&mut self, batch: Vec<Command>) -> BoxFuture<'_, Vec<Reply>> {
+        let now = self.clock.now();
+        let replies = batch
+            .iter()
+            .map(|command| Ok(perform(&mut self.store, now, command)))
+            .collect();
+        Box::pin(std::future::ready(replies))
+    }
+
+    fn pass(&mut self, span: Duration) -> BoxFuture<'_, ()> {
+        self.clock.advance(span);
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// A store that answers later. Time passes by tokio's clock: a server's own time, or a paused runtime's.
+pub struct Later<S>(pub S);
+
+impl<S: LockStore> Subject for Later<S> {
+    fn capability(&self) -> Capability {
+        self.0.capability()
+    }
+
+    fn execute(&mut self, batch: Vec<Command>) -> BoxFuture<'_, Vec<Reply>> {
+        self.0.execute(batch)
+    }
+
+    fn pass(&mut self, span: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(tokio::time::sleep(span))
+    }
+}
+
+/// How long a lease of the suite lasts.
+const SHORT: u64 = 300;
+/// How far from a boundary the suite looks: a server's clock and ours don't agree to the millisecond.
+const MARGIN: u64 = 100;
+
+/// Runs every rule. `prefix` keeps the suite's keys apart from everybody else's.
+///
+/// # Panics
+/// Where the store breaks a rule, naming the rule.
+pub async fn check(subject: &mut dyn Subject, prefix: &str) {
+    let mut suite = Suite {
+        subject,
+        prefix,
+        owners: 0,
+    };
+    suite.excludes().await;
+    suite.ends_leases_at_their_expiry().await;
+    suite.checks_who_deletes().await;
+    suite.checks_who_extends().await;
+    suite.does_not_revive().await;
+    suite.extends_from_now().await;
+    suite.deletes_by_force().await;
+    suite.confirms_the_owner_only().await;
+    suite.takes_any_text().await;
+    suite.answers_a_batch_in_order().await;
+    if suite.subject.capability().hand_over.is_some() {
+        suite.hands_over().await;
+    }
+}
+
+struct Suite<'a> {
+    subject: &'a mut dyn Subject,
+    prefix: &'a str,
+    owners: u32,
+}
+
+impl Suite<'_> {
+    async fn excludes(&mut self) {
+        let (key, first, second) = self.case("excludes");
+        assert!(!self.exists(&key).await, "a key that nobody locked exists");
+        let lease = self.acquire(&key, &first, Ttl::FOREVER).await;
+        assert_eq!(lease.expires_at, None, "a lease without end ends");
+        assert!(self.exists(&key).await, "a locked key doesn't exist");
+        self.refuse(&key, &second).await;
+        self.refuse(&key, &first).await; // not re-entrant
+        assert_eq!(self.delete(&key, &first).await, Answer::Done);
+        assert!(!self.exists(&key).await, "a released key exists");
+        self.acquire(&key, &second, Ttl::FOREVER).await;
+        assert_eq!(self.delete(&key, &second).await, Answer::Done);
+    }
+
+    async fn ends_leases_at_their_expiry(&mut self) {
+        let (key, first, second) = self.case("expiry");
+        let lease = self.acquire(&key, &first, short()).await;
+        assert!(lease.expires_at.is_some(), "a lease with an end doesn't end");
+        let held = self.one(save(&key, &second, short())).await;
+        if self.subject.capability().tells_expiry {
+            assert!(
+                matches!(held, Answer::Held { until: Some(_) }),
+                "the end isn't told: {held:?}"
+            );
+        }
+        self.pass(SHORT - MARGIN).await;
+        self.refuse(&key, &second).await;
+        self.pass(2 * MARGIN).await;
+        assert!(!self.exists(&key).await, "an expired lease exists");
+        assert_eq!(
+            self.delete(&key, &first).await,
+            Answer::NotOwned,
+            "an expired lease can be released"
+        );
+        self.acquire(&key, &second, Ttl::FOREVER).await;
+        assert_eq!(
+            self.delete(&key, &first).await,
+            Answer::NotOwned,
+            "the old owner releases the new one's lock"
+        );
+        assert_eq!(self.delete(&key, &second).await, Answer::Done);
+    }
+
+    async fn checks_who_deletes(&mut self) {
+        let (key, owner, stranger) = self.case("delete");
+        assert_eq!(self.delete(&key, &owner).await, Answer::NotOwned);
+        self.acquire(&key, &owner, Ttl::FOREVER).await;
+        assert_eq!(self.delete(&key, &stranger).await, Answer::NotOwned);
+        self.refuse(&key, &stranger).await;
+        assert_eq!(self.delete(&key, &owner).await, Answer::Done);
+        assert_eq!(self.delete(&key, &owner).await, Answer::NotOwned);
+    }
+
+    async fn checks_who_extends(&mut self) {
+        let (key, owner, stranger) = self.case("extend");
+        assert_eq!(self.extend(&key, &owner, short()).await, Answer::NotOwned);
+        self.acquire(&key, &owner, Ttl::FOREVER).await;
+        assert_eq!(self.extend(&key, &stranger, short()).await, Answer::NotOwned);
+        let extended = self.extend(&key, &owner, short()).await;
+        assert!(
+            matches!(
+                extended,
+                Answer::Acquired(Lease {
+                    expires_at: Some(_),
+                    ..
+                })
+            ),
+            "{extended:?}"
+        );
+        self.pass(SHORT + MARGIN).await;
+        assert!(
+            !self.exists(&key).await,
+            "an extension that shortened the lease had no effect"
+        );
+    }
+
+    async fn does_not_revive(&mut self) {
+        let (key, owner, other) = self.case("revive");
+        self.acquire(&key, &owner, short()).await;
+        self.pass(SHORT + MARGIN).await;
+        assert_eq!(self.extend(&key, &owner, Ttl::FOREVER).await, Answer::NotOwned);
+        assert!(!self.exists(&key).await, "an extension revived an expired lease");
+        self.acquire(&key, &other, Ttl::FOREVER).await;
+        assert_eq!(self.extend(&key, &owner, Ttl::FOREVER).await, Answer::NotOwned);
+        assert_eq!(self.delete(&key, &other).await, Answer::Done);
+    }
+
+    async fn extends_from_now(&mut self) {
+        let (key, owner, other) = self.case("extend-from-now");
+        self.acquire(&key, &owner, short()).await;
+        self.pass(SHORT - MARGIN).await;
+        assert!(matches!(
+            self.extend(&key, &owner, short()).await,
+            Answer::Acquired(_)
+        ));
+        self.pass(SHORT - MARGIN).await;
+        self.refuse(&key, &other).await;
+        assert_eq!(self.delete(&key, &owner).await, Answer::Done);
+    }
+
+    async fn deletes_by_force(&mut self) {
+        let (key, owner, other) = self.case("force");
+        let force = Command::ForceDelete { key: key.clone() };
+        assert_eq!(
+            self.one(force.clone()).await,
+            Answer::Done,
+            "freeing a free lock fails"
+        );
+        self.acquire(&key, &owner, Ttl::FOREVER).await;
+        assert_eq!(self.one(force).await, Answer::Done);
+        assert!(!self.exists(&key).await);
+        assert_eq!(self.delete(&key, &owner).await, Answer::NotOwned);
+        assert_eq!(self.extend(&key, &owner, short()).await, Answer::NotOwned);
+        self.acquire(&key, &other, Ttl::FOREVER).await;
+        assert_eq!(self.delete(&key, &other).await, Answer::Done);
+    }
+
+    async fn confirms_the_owner_only(&mut self) {
+        let (key, owner, other) = self.case("confirm");
+        let confirm = |owner: &Owner| Command::Confirm {
+            key: key.clone(),
+            owner: owner.clone(),
+        };
+        assert_eq!(self.one(confirm(&owner)).await, Answer::NotOwned);
+        self.acquire(&key, &owner, Ttl::FOREVER).await;
+        assert!(matches!(self.one(confirm(&owner)).await, Answer::Acquired(_)));
+        assert_eq!(self.one(confirm(&other)).await, Answer::NotOwned);
+        assert_eq!(self.delete(&key, &owner).await, Answer::Done);
+        assert_eq!(self.one(confirm(&owner)).await, Answer::NotOwned);
+    }
+
+    async fn takes_any_text(&mut self) {
+        let long = "long".repeat(200);
+        let texts = [
+            " ",
+            "a b",
+            "a:b",
+            "{a}b",
+            "'; DROP TABLE locks; --",
+            "\"\\%_*?[]",
+            "ключ",
+            "\u{1F512}",
+            &long,
+        ];
+        let mut owners = Vec::new();
+        let mut keys = Vec::new();
+        for text in texts {
+            let Ok(key) = Key::new(&format!("{}any-text:{text}", self.prefix)) else {
+                continue;
+            };
+            let owner = self.owner();
+            self.acquire(&key, &owner, Ttl::FOREVER).await;
+            keys.push(key);
+            owners.push(owner);
+        }
+        for (key, owner) in keys.iter().zip(&owners) {
+            assert_eq!(
+                self.delete(key, owner).await,
+                Answer::Done,
+                "{key:?} isn't its own lock"
+            );
+        }
+    }
+
+    async fn answers_a_batch_in_order(&mut self) {
+        let (key, owner, other) = self.case("batch");
+        let (second, ..) = self.case("batch-2");
+        let answers = self
+            .all(vec![
+                save(&key, &owner, Ttl::FOREVER),
+                save(&key, &other, Ttl::FOREVER),
+                Command::Delete {
+                    key: second.clone(),
+                    holder: claim(&owner),
+                },
+                save(&second, &other, Ttl::FOREVER),
+                Command::Exists { key: key.clone() },
+                Command::Delete {
+                    key: key.clone(),
+                    holder: claim(&owner),
+                },
+                Command::Exists { key: key.clone() },
+                Command::Delete {
+                    key: second,
+                    holder: claim(&other),
+                },
+            ])
+            .await;
+        let words: Vec<_> = answers.iter().map(word).collect();
+        let expected = [
+            "acquired",
+            "held",
+            "not owned",
+            "acquired",
+            "exists",
+            "done",
+            "exists not",
+            "done",
+        ];
+        assert_eq!(
+            words, expected,
+            "a batch isn't answered in order, or one answer spoils its neighbours"
+        );
+        assert!(
+            self.all(Vec::new()).await.is_empty(),
+            "an empty batch has answers"
+        );
+    }
+
+    async fn hands_over(&mut self) {
+        let (key, from, to) = self.case("hand-over");
+        let hand_over = |from: &Owner, to: &Owner, ttl| Command::HandOver {
+            key: key.clone(),
+            from: claim(from),
+            to: to.clone(),
+            ttl,
+        };
+        assert_eq!(
+            self.one(hand_over(&from, &to, short())).await,
+            Answer::NotOwned,
+            "a free lock was handed over"
+        );
+        assert!(!self.exists(&key).await);
+        self.acquire(&key, &from, Ttl::FOREVER).await;
+        assert_eq!(
+            self.one(hand_over(&to, &from, short())).await,
+            Answer::NotOwned,
+            "a stranger handed it over"
+        );
+        let moved = self.one(hand_over(&from, &to, short())).await;
+        assert!(
+            matches!(
+                moved,
+                Answer::Acquired(Lease {
+                    expires_at: Some(_),
+                    ..
+                })
+            ),
+            "{moved:?}"
+        );
+        assert_eq!(
+            self.delete(&key, &from).await,
+            Answer::NotOwned,
+            "the old owner releases the new one's lock"
+        );
+        assert_eq!(self.extend(&key, &from, short()).await, Answer::NotOwned);
+        self.pass(SHORT - MARGIN).await;
+        self.refuse(&key, &from).await;
+        self.pass(2 * MARGIN).await;
+        assert!(
+            !self.exists(&key).await,
+            "a lease that was handed over keeps the old end"
+        );
+        assert_eq!(
+            self.one(hand_over(&to, &from, short())).await,
+            Answer::NotOwned,
+            "an expired lease handed over"
+        );
+    }
+
+    /// A key and two owners that nobody else uses.
+    fn case(&mut self, name: &str) -> (Key, Owner, Owner) {
+        let key = Key::new(&format!("{}{name}", self.prefix));
+        assert!(key.is_ok(), "{key:?}");
+        let key = key.unwrap_or_else(|_| unreachable!("checked above"));
+        (key, self.owner(), self.owner())
+    }
+
+    fn owner(&mut self) -> Owner {
+        self.owners += 1;
+        Owner::named(&format!("{}owner-{}", self.prefix, self.owners))
+    }
+
+    async fn pass(&mut self, millis: u64) {
+        self.subject.pass(Duration::from_millis(millis)).await;
+    }
+
+    async fn all(&mut self, batch: Vec<Command>) -> Vec<Answer> {
+        let commands = batch.len();
+        let replies = self.subject.execute(batch).await;
+        assert_eq!(replies.len(), commands, "a command has no answer, or two");
+        let failed = replies.iter().find_map(|reply| reply.as_ref().err());
+        assert!(failed.is_none(), "{failed:?}");
+        replies.into_iter().flatten().collect()
+    }
+
+    async fn one(&mut self, command: Command) -> Answer {
+        self.all(vec![command]).await.remove(0)
+    }
+
+    async fn acquire(&mut self, key: &Key, owner: &Owner, ttl: Ttl) -> Lease {
+        let answer = self.one(save(key, owner, ttl)).await;
+        assert!(
+            matches!(answer, Answer::Acquired(_)),
+            "{key:?} is free but was refused: {answer:?}"
+        );
+        if let Answer::Acquired(lease) = answer {
+            lease
+        } else {
+            unreachable!("checked above")
+        }
+    }
+
+    async fn refuse(&mut self, key: &Key, owner: &Owner) {
+        let answer = self.one(save(key, owner, Ttl::FOREVER)).await;
+        assert!(
+            matches!(answer, Answer::Held { .. }),
+            "{key:?} is held but was given away: {answer:?}"
+        );
+    }
+
+    async fn exists(&mut self, key: &Key) -> bool {
+        self.one(Command::Exists { key: key.clone() }).await == Answer::Exists(true)
+    }
+
+    async fn delete(&mut self, key: &Key, owner: &Owner) -> Answer {
+        self.one(Command::Delete {
+            key: key.clone(),
+            holder: Holder::Owner(owner.clone()),
+        })
+        .await
+    }
+
+    async fn extend(&mut self, key: &Key, owner: &Owner, ttl: Ttl) -> Answer {
+        self.one(Command::Extend {
+            key: key.clone(),
+            holder: Holder::Owner(owner.clone()),
+            ttl,
+        })
+        .await
+    }
+}
+
+fn save(key: &Key, owner: &Owner, ttl: Ttl) -> Command {
+    Command::Save {
+        key: key.clone(),
+        owner: owner.clone(),
+        ttl,
+    }
+}
+
+fn short() -> Ttl {
+    Ttl::from_millis(SHORT).unwrap_or(Ttl::FOREVER)
+}
+
+fn word(answer: &Answer) -> &'static str {
+    match answer {
+        Answer::Acquired(_) => "acquired",
+        Answer::Held { .. } => "held",
+        Answer::NotOwned => "not owned",
+        Answer::Done => "done",
+        Answer::Exists(true) => "exists",
+        Answer::Exists(false) => "exists not",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::faulty::{Faults, Faulty};
+    use crate::store::served::{Connection, Served, TokioClock};
+
+    fn connection(tells_expiry: bool, hand_over: Option<NonZeroU32>) -> Connection {
+        let capability = Capability {
+            polls: true,
+            tells_expiry,
+            hand_over,
+            watches: true,
+        };
+        let clock = Arc::new(TokioClock::start());
+        Served::new(capability, clock.clone()).connect(clock)
+    }
+
+    #[tokio::test]
+    async fn the_memory_store_conforms() {
+        check(&mut Immediate::default(), "memory:").await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_served_store_conforms_whatever_it_promises() {
+        check(&mut Later(connection(true, NonZeroU32::new(3))), "served:").await;
+        check(&mut Later(connection(false, None)), "modest:").await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_faulty_store_without_faults_conforms() {
+        let inner = Arc::new(connection(true, NonZeroU32::new(3)));
+        check(&mut Later(Faulty::new(inner, 1, Faults::NONE)), "faulty:").await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_failure_does_not_fail_its_neighbours() {
+        let faults = Faults {
+            lost_request: 300,
+            lost_reply: 300,
+            ..Faults::NONE
+        };
+        let store = Faulty::new(Arc::new(connection(true, None)), 7, faults);
+        let keys: Vec<_> = (0..100)
+            .filter_map(|number| Key::new(&format!("n{number}")).ok())
+            .collect();
+        let owner = Owner::named("o");
+        let replies = store
+            .execute(keys.iter().map(|key| save(key, &owner, Ttl::FOREVER)).collect())
+            .await;
+        let failed = replies.iter().filter(|reply| reply.is_err()).count();
+        assert!(
+            (20..90).contains(&failed) && replies.len() == 100,
+            "{failed} of {}",
+            replies.len()
+        );
+        store.set_faults(Faults::NONE);
+        let confirms = keys.iter().map(|key| Command::Confirm {
+            key: key.clone(),
+            owner: owner.clone(),
+        });
+        for (first, second) in replies.iter().zip(store.execute(confirms.collect()).await) {
+            let is_held = matches!(second, Ok(Answer::Acquired(_)));
+            match first {
+                Ok(answer) => assert!(is_held && matches!(answer, Answer::Acquired(_))),
+                Err(error) => assert_eq!(is_held, error.kind() == crate::error::ErrorKind::Uncertain),
+            }
+        }
+        assert!(store.injected() > 0);
+    }
+}

@@ -1,0 +1,315 @@
+//! Locks in the memory of this process.
+//!
+//! A table of leases, a map from key to its place in the table, and an index of expiries. Saving, deleting, extending
+//! are O(1) (plus amortised O(log n) for the expiry index). An expired lease is as good as none from the very moment it
+//! ends; its memory is freed by the next saves (two each) or by [`MemoryStore::sweep`].
+//!
+//! Each acquisition has a serial that is never used again. Whoever presents place and serial holds the lease; so an
+//! owner needs no name until somebody asks for one, and releasing hashes no strings of the caller.
+
+use std::collections::HashMap;
+
+use slab::Slab;
+
+use super::{Capability, ImmediateStore, Save};
+use crate::clock::Moment;
+use crate::deadline::Deadlines;
+use crate::lease::{Holder, Key, Lease, LeaseId, Owner, Ticket, Ttl};
+
+/// Tables above this many places give memory back when they have become mostly empty.
+const SHRINK_ABOVE: usize = 1024;
+
+#[derive(Debug)]
+struct Entry {
+    key: Key,
+    owner: Owner,
+    serial: u64,
+    expires_at: Moment,
+    tenant: u32,
+}
+
+/// A store that keeps its locks in memory.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    entries: Slab<Entry>,
+    by_key: HashMap<Key, u32>,
+    expiries: Deadlines<Place>,
+    last_serial: u64,
+}
+
+/// A lease's identity in the order of the expiry index.
+type Place = (u32, u64);
+
+impl MemoryStore {
+    /// Whether somebody holds a live lease of the key.
+    #[must_use]
+    pub fn exists(&self, now: Moment, key: &str) -> bool {
+        self.by_key
+            .get(key)
+            .is_some_and(|&slot| self.live(now, slot).is_some())
+    }
+
+    /// Makes the holder's lease end `ttl` from now. `None` if the claim doesn't hold; an expired lease isn't revived.
+    pub fn extend(&mut self, now: Moment, key: &str, holder: &Holder, ttl: Ttl) -> Option<Lease> {
+        let slot = self.find(now, key, holder)?;
+        Some(self.renew(now, slot, ttl))
+    }
+
+    /// As [`extend`](Self::extend), for a lease known by its identity alone.
+    pub fn extend_lease(&mut self, now: Moment, id: LeaseId, ttl: Ttl) -> Option<Lease> {
+        self.held(now, id)?;
+        Some(self.renew(now, id.slot, ttl))
+    }
+
+    /// Deletes the lock whoever holds it; tells whether anybody did.
+    pub fn force_delete(&mut self, now: Moment, key: &str) -> bool {
+        let Some(&slot) = self.by_key.get(key) else {
+            return false;
+        };
+        let was_live = self.live(now, slot).is_some();
+        self.remove(slot);
+        was_live
+    }
+
+    /// The key of a live lease.
+    #[must_use]
+    pub fn key_of(&self, now: Moment, id: LeaseId) -> Option<&Key> {
+        self.held(now, id).map(|entry| &entry.key)
+    }
+
+    /// The lease of the owner with the given name, if it is live.
+    #[must_use]
+    pub fn lease_of(&self, now: Moment, key: &str, owner: &Owner) -> Option<Lease> {
+        let slot = self.find(now, key, &Holder::Owner(owner.clone()))?;
+        self.entries.get(slot as usize).map(|entry| entry.lease(slot))
+    }
+
+    /// Names the owner of a live lease, so that the name can release it too. Tells whether the lease was live.
+    pub fn name_owner(&mut self, now: Moment, id: LeaseId, owner: Owner) -> bool {
+        let is_held = self.held(now, id).is_some();
+        if is_held && let Some(entry) = self.entries.get_mut(id.slot as usize) {
+            entry.owner = owner;
+        }
+        is_held
+    }
+
+    /// Frees up to `limit` expired leases; returns when the next one expires.
+    pub fn sweep(&mut self, now: Moment, limit: usize) -> Option<Moment> {
+        for _ in 0..limit {
+            let entries = &self.entries;
+            let Some((slot, _)) = self.expiries.pop_due(now, |at, id| is_live(entries, at, id)) else {
+                break;
+            };
+            self.remove_popped(slot);
+        }
+        self.give_memory_back();
+        let entries = &self.entries;
+        self.expiries.next(|at, id| is_live(entries, at, id))
+    }
+
+    /// The keys of all leases without end that were acquired on behalf of `tenant`.
+    #[must_use]
+    pub fn endless_leases_of(&self, tenant: u32) -> Vec<(Key, LeaseId)> {
+        self.entries
+            .iter()
+            .filter(|(_, entry)| entry.tenant == tenant && entry.expires_at == Moment::NEVER)
+            .map(|(slot, entry)| (entry.key.clone(), entry.lease(to_slot(slot)).id))
+            .collect()
+    }
+
+    /// How many leases are stored, expired ones that haven't been freed included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether no lease is stored.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn insert(&mut self, now: Moment, key: &Key, owner: &Owner, ttl: Ttl, ticket: Ticket) -> Lease {
+        self.last_serial += 1;
+        let serial = self.last_serial;
+        let expires_at = ttl.expiry_from(now).unwrap_or(Moment::NEVER);
+        let entry = Entry {
+            key: key.clone(),
+            owner: owner.clone(),
+            serial,
+            expires_at,
+            tenant: ticket.tenant,
+        };
+        let slot = to_slot(self.entries.insert(entry));
+        self.by_key.insert(key.clone(), slot);
+        self.expiries.arm(expires_at, (slot, serial));
+        Lease {
+            id: LeaseId { slot, serial },
+            expires_at: ttl.expiry_from(now),
+        }
+    }
+
+    fn renew(&mut self, now: Moment, slot: u32, ttl: Ttl) -> Lease {
+        let expires_at = ttl.expiry_from(now).unwrap_or(Moment::NEVER);
+        let mut id = LeaseId { slot, serial: 0 };
+        if let Some(entry) = self.entries.get_mut(slot as usize) {
+            id.serial = entry.serial;
+            let before = std::mem::replace(&mut entry.expires_at, expires_at);
+            if before != expires_at {
+                self.retire(before);
+                self.expiries.arm(expires_at, (slot, id.serial));
+            }
+        }
+        Lease {
+            id,
+            expires_at: ttl.expiry_from(now),
+        }
+    }
+
+    fn remove(&mut self, slot: u32) {
+        if let Some(expires_at) = self.remove_popped(slot) {
+            self.retire(expires_at);
+        }
+    }
+
+    /// Removes an entry that the expiry index doesn't hold, or no longer.
+    fn remove_popped(&mut self, slot: u32) -> Option<Moment> {
+        let entry = self.entries.try_remove(slot as usize)?;
+        self.by_key.remove(&entry.key);
+        Some(entry.expires_at)
+    }
+
+    fn retire(&mut self, expires_at: Moment) {
+        if expires_at != Moment::NEVER {
+            let entries = &self.entries;
+            self.expiries.retire(|at, id| is_live(entries, at, id));
+        }
+    }
+
+    fn live(&self, now: Moment, slot: u32) -> Option<&Entry> {
+        self.entries
+            .get(slot as usize)
+            .filter(|entry| entry.expires_at > now)
+    }
+
+    fn held(&self, now: Moment, id: LeaseId) -> Option<&Entry> {
+        self.live(now, id.slot).filter(|entry| entry.serial == id.serial)
+    }
+
+    /// The place of the lease that `holder` holds. An unnamed owner holds nothing by name.
+    fn find(&self, now: Moment, key: &str, holder: &Holder) -> Option<u32> {
+        match holder {
+            Holder::Lease(id) => self
+                .held(now, *id)
+                .filter(|entry| entry.key.as_str() == key)
+                .map(|_| id.slot),
+            Holder::Owner(owner) => {
+                let slot = *self.by_key.get(key)?;
+                let entry = self.live(now, slot)?;
+                (owner.name().is_some() && entry.owner == *owner).then_some(slot)
+            }
+        }
+    }
+
+    fn give_memory_back(&mut self) {
+        if self.entries.is_empty() {
+            if self.entries.capacity() > SHRINK_ABOVE {
+                self.entries = Slab::new();
+                self.by_key = HashMap::new();
+                self.expiries.clear();
+            }
+        } else if self.by_key.capacity() > SHRINK_ABOVE && self.by_key.len() * 4 < self.by_key.capacity() {
+            self.entries.shrink_to_fit();
+            self.by_key.shrink_to_fit();
+        }
+    }
+}
+
+impl ImmediateStore for MemoryStore {
+    /// Nothing happens to a lock in memory that its engine doesn't see, so nothing is ever polled.
+    fn capability(&self) -> Capability {
+        Capability {
+            polls: false,
+            tells_expiry: true,
+            hand_over: Some(std::num::NonZeroU32::MAX),
+            watches: false,
+        }
+    }
+
+    fn save(&mut self, now: Moment, key: &Key, owner: &Owner, ttl: Ttl, ticket: Ticket) -> Save {
+        if let Some(&slot) = self.by_key.get(key) {
+            match self.live(now, slot) {
+                Some(entry) => {
+                    return Save::Held {
+                        until: entry.expiry(),
+                    };
+                }
+                None => self.remove(slot),
+            }
+        }
+        let entries = &self.entries;
+        if let Some((slot, _)) = self.expiries.pop_due(now, |at, id| is_live(entries, at, id)) {
+            self.remove_popped(slot);
+        }
+        Save::Acquired(self.insert(now, key, owner, ttl, ticket))
+    }
+
+    fn hand_over(
+        &mut self,
+        now: Moment,
+        key: &Key,
+        from: &Holder,
+        (owner, ttl, ticket): (&Owner, Ttl, Ticket),
+    ) -> Option<Lease> {
+        let slot = self.find(now, key.as_str(), from)?;
+        self.last_serial += 1;
+        let serial = self.last_serial;
+        let entry = self.entries.get_mut(slot as usize)?;
+        let before = entry.expires_at;
+        entry.serial = serial;
+        entry.owner = owner.clone();
+        entry.tenant = ticket.tenant;
+        entry.expires_at = ttl.expiry_from(now).unwrap_or(Moment::NEVER);
+        let lease = entry.lease(slot);
+        let expires_at = entry.expires_at;
+        self.retire(before);
+        self.expiries.arm(expires_at, (slot, serial));
+        Some(lease)
+    }
+
+    fn delete(&mut self, now: Moment, key: &Key, holder: &Holder) -> bool {
+        let Some(slot) = self.find(now, key.as_str(), holder) else {
+            return false;
+        };
+        self.remove(slot);
+        true
+    }
+}
+
+impl Entry {
+    fn expiry(&self) -> Option<Moment> {
+        (self.expires_at != Moment::NEVER).then_some(self.expires_at)
+    }
+
+    fn lease(&self, slot: u32) -> Lease {
+        Lease {
+            id: LeaseId {
+                slot,
+                serial: self.serial,
+            },
+            expires_at: self.expiry(),
+        }
+    }
+}
+
+/// Whether an entry of the expiry index still speaks of a stored lease (expired or not).
+fn is_live(entries: &Slab<Entry>, at: Moment, (slot, serial): Place) -> bool {
+    entries
+        .get(slot as usize)
+        .is_some_and(|entry| entry.serial == serial && entry.expires_at == at)
+}
+
+/// Slots are `u32`: four thousand million leases would need hundreds of gigabytes before this saturates.
+fn to_slot(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,102 @@
+//! What a lock store does, and the stores.
+//!
+//! Two shapes of one contract: an [`ImmediateStore`] answers within the call (memory), a [`LockStore`] answers later
+//! and takes commands in batches (servers). Neither queues anybody: waiting is the engine's work, and no store knows
+//! the engine.
+
+mod command;
+pub mod memory;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
+#[cfg(any(test, feature = "testing"))]
+pub mod faulty;
+#[cfg(any(test, feature = "testing"))]
+pub mod served;
+
+use std::future::Future;
+use std::num::NonZeroU32;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::clock::Moment;
+use crate::lease::{Holder, Key, Lease, Owner, Ticket, Ttl};
+
+pub use command::{Answer, Command, Reply};
+
+/// What a store can promise; the engine makes up for the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capability {
+    /// The store may free a lock without the engine learning of it (other processes, a store that sends no wake-ups),
+    /// so the head of each queue asks again every `retry.delay`.
+    pub polls: bool,
+    /// A refused save tells when the holder's lease ends. Where it doesn't, the engine remembers the leases that it
+    /// saw granted, so that local waiters are still woken at expiry.
+    pub tells_expiry: bool,
+    /// How many times in a row a lease may pass from a local holder straight to a local waiter, in one command, before
+    /// a true release gives other processes their turn. `None`: the store has no such command.
+    pub hand_over: Option<NonZeroU32>,
+    /// The store wants to know which keys are waited for.
+    pub watches: bool,
+}
+
+/// The answer to a save.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Save {
+    /// The lock is the caller's.
+    Acquired(Lease),
+    /// Somebody else has it, as far as the store tells until the given moment.
+    Held {
+        /// When the holder's lease ends, if it ends and if the store knows.
+        until: Option<Moment>,
+    },
+}
+
+/// A store that answers within the call.
+pub trait ImmediateStore {
+    /// What it can promise.
+    fn capability(&self) -> Capability;
+
+    /// Saves the lock for `owner` unless somebody holds it. `ticket` says on whose behalf.
+    fn save(&mut self, now: Moment, key: &Key, owner: &Owner, ttl: Ttl, ticket: Ticket) -> Save;
+
+    /// Moves the lock from its holder to a new owner. `None` if `from` doesn't hold it.
+    fn hand_over(
+        &mut self,
+        now: Moment,
+        key: &Key,
+        from: &Holder,
+        to: (&Owner, Ttl, Ticket),
+    ) -> Option<Lease>;
+
+    /// Deletes the lock if `holder` holds it; tells whether it did.
+    fn delete(&mut self, now: Moment, key: &Key, holder: &Holder) -> bool;
+}
+
+/// A future that a trait object can return.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Called by a store when a key that is watched may have become free. A hint: it may come too often, late or never.
+pub type WakeUp = Arc<dyn Fn(&Key) + Send + Sync>;
+
+/// A store that answers later.
+///
+/// Object-safe and small on purpose: a decorator forwards five methods.
+pub trait LockStore: Send + Sync {
+    /// The store's name in errors and logs.
+    fn name(&self) -> &'static str;
+
+    /// What it can promise.
+    fn capability(&self) -> Capability;
+
+    /// Performs a batch of commands and answers each, in order. One command's failure doesn't fail its neighbours.
+    ///
+    /// Dropping the future may leave commands performed or not; the engine then asks with [`Command::Confirm`].
+    fn execute(&self, batch: Vec<Command>) -> BoxFuture<'_, Vec<Reply>>;
+
+    /// Sets who is told of wake-ups.
+    fn on_wake_up(&self, _listener: WakeUp) {}
+
+    /// Tells that somebody here waits for the key (`true`) or that nobody does any longer (`false`).
+    fn watch(&self, _key: &Key, _waiting: bool) {}
+}
