@@ -1,0 +1,12 @@
+import { configPkg } from '@adonisjs/eslint-config'
+
+export default configPkg({
+  ignores: [
+    'build/**',
+    'target/**',
+    'index.d.ts',
+    'examples/**/build/**',
+    '**/node_modules/**',
+    '__test__/types/document/**',
+  ],
+})

@@ -1,0 +1,555 @@
+/**
+ * The public API of loquet: what `import … from 'loquet'` (or from the name it is installed under) gives.
+ *
+ * Generated from lib/ by `npm run build:lib`; not to be edited.
+ */
+import { Exception, InvalidArgumentsException } from '@poppinss/exception';
+
+/**
+ * Public types of the core: stores, locks, retries and durations.
+ */
+/**
+ * A span of time: milliseconds as a number (fractions round up), a string such as `'10s'`, `'1m'` or `'2 hours'`
+ * (parsed by {@link https://github.com/lukeed/ms | @lukeed/ms}), or `null` for "no expiry" / "no limit".
+ */
+type Duration = number | string | null;
+/**
+ * What a lock store has to do. Methods may be synchronous or return promises.
+ *
+ * Errors that a custom store throws reach the caller of the lock untouched. `delete` and `extend` report a lock that
+ * isn't held by `owner` by throwing `E_LOCK_NOT_OWNED`.
+ */
+interface LockStore {
+    /**
+     * Saves the lock unless the key is locked already.
+     *
+     * @param key - The key to lock
+     * @param owner - The identity of this acquisition
+     * @param ttl - Milliseconds until the lease expires; `null` means that it doesn't
+     * @returns `true` if the lock was acquired, `false` if somebody else holds it
+     */
+    save(key: string, owner: string, ttl: number | null): Promise<boolean> | boolean;
+    /**
+     * Deletes the lock if `owner` holds it, otherwise throws `E_LOCK_NOT_OWNED`.
+     */
+    delete(key: string, owner: string): Promise<void> | void;
+    /**
+     * Deletes the lock whoever holds it. Does nothing if nobody does.
+     */
+    forceDelete(key: string): Promise<void> | void;
+    /**
+     * Tells whether somebody holds a live lease of the key.
+     */
+    exists(key: string): Promise<boolean> | boolean;
+    /**
+     * Makes the lease end `duration` milliseconds from now if `owner` holds it, otherwise throws `E_LOCK_NOT_OWNED`.
+     */
+    extend(key: string, owner: string, duration: number): Promise<void> | void;
+}
+/**
+ * How a store is named in a config: an object whose `driver.factory` makes the store on first use.
+ */
+interface StoreFactory {
+    driver: {
+        factory: () => LockStore;
+    };
+}
+/**
+ * A lock as plain JSON, made by `Lock.serialize()` and taken by `restoreLock()`, in this process or another one.
+ */
+interface SerializedLock {
+    /** The locked key. */
+    key: string;
+    /** The identity under which the lock was acquired. */
+    owner: string;
+    /** Milliseconds that a lease lasts; `null` for ever. */
+    ttl: number | null;
+    /** When the lease ends, in milliseconds since the Unix epoch; `null` if it doesn't or isn't held. */
+    expirationTime: number | null;
+}
+/**
+ * How long and how often `acquire` tries.
+ */
+interface RetryConfig {
+    /**
+     * How many chances an acquire has: a positive integer or `Infinity`.
+     *
+     * @default Number.POSITIVE_INFINITY
+     */
+    attempts?: number;
+    /**
+     * The time between two chances. A release in the same process wakes the next waiter without waiting for it.
+     *
+     * @default 250
+     */
+    delay?: Duration;
+    /**
+     * The longest time an acquire may take, time inside store calls included.
+     *
+     * @default undefined (no limit)
+     */
+    timeout?: Duration;
+}
+/**
+ * Options of `Lock.acquire`, `Lock.run`.
+ */
+interface LockAcquireOptions {
+    /** Overrides the factory's retry settings, one by one. */
+    retry?: RetryConfig;
+    /**
+     * Ends the wait: the acquire rejects with the signal's reason, its place in the queue is freed and no lease stays
+     * behind. Has no effect once the lock is acquired.
+     */
+    signal?: AbortSignal;
+}
+/**
+ * The part of a logger that is used. pino's and AdonisJS's loggers have it.
+ */
+interface Logger {
+    child(bindings: Record<string, unknown>): Logger;
+    trace(bindings: object, message?: string): void;
+    debug(bindings: object, message?: string): void;
+    info(bindings: object, message?: string): void;
+    warn(bindings: object, message?: string): void;
+    error(bindings: object, message?: string): void;
+    fatal(bindings: object, message?: string): void;
+    isLevelEnabled?(level: string): boolean;
+}
+/**
+ * Options of `new LockFactory`.
+ */
+interface LockFactoryOptions {
+    /** Retry defaults for the locks of this factory. */
+    retry?: RetryConfig;
+    /** Where to log; a child with `pkg: 'loquet'` is made of it. Nothing is logged without it. */
+    logger?: Logger;
+}
+/**
+ * A lock's settings after validation.
+ */
+interface ResolvedLockConfig {
+    retry: {
+        /** A positive integer or `Infinity`. */
+        attempts: number;
+        /** Milliseconds. */
+        delay: number;
+        /** Milliseconds. */
+        timeout?: number;
+    };
+    logger: Logger;
+}
+
+/** What `run` returns: whether the callback ran, and what it returned. */
+type RunResult<T> = [executed: true, result: T] | [executed: false, result: null];
+/**
+ * A lock on one key. Made by `createLock` or `restoreLock`.
+ *
+ * A lock is not re-entrant: a second `acquire` of the same object waits like any other. Each acquisition has an owner of
+ * its own.
+ */
+declare class Lock {
+    #private;
+    /**
+     * @param key - The key to lock, any non-empty string
+     * @param lockStore - Any object with the five methods of a `LockStore`
+     * @param config - Retry defaults and the logger
+     * @param owner - The identity of the first acquisition, or of the one that is restored
+     * @param ttl - Milliseconds that a lease lasts; `null` for ever
+     * @param expirationTime - When the restored lease ends, in milliseconds since the Unix epoch
+     * @throws InvalidArgumentsException if an argument can't be used
+     */
+    constructor(key: string, lockStore: LockStore, config: ResolvedLockConfig, owner?: string, ttl?: number | null, expirationTime?: number | null);
+    /**
+     * Acquires the lock, waiting until it is free, until the chances or the time of `retry` are used up, or until `signal`
+     * is aborted.
+     *
+     * @returns `true` if the lock was acquired, `false` if chances or time were used up. Never throws for contention
+     * @throws InvalidArgumentsException if an option can't be used; the signal's reason if it is aborted; E_LOCK_CLOSED if
+     * the lock manager is closed; whatever a custom store throws
+     */
+    acquire(options?: LockAcquireOptions): Promise<boolean>;
+    /**
+     * Tries to acquire the lock once, without waiting.
+     *
+     * @returns Whether the lock was acquired
+     */
+    acquireImmediately(): Promise<boolean>;
+    /**
+     * Acquires the lock, runs the callback and releases what was acquired.
+     *
+     * @param callback - Gets this lock. Its error wins over a failing release, which is logged
+     * @param options - As for `acquire`
+     * @returns `[true, result]`, or `[false, null]` if the lock couldn't be acquired
+     * @throws E_LOCK_NOT_OWNED with the callback's `result`, if the lease was lost while the callback ran; what `acquire`
+     * throws
+     */
+    run<T>(callback: (lock: Lock) => Promise<T> | T, options?: LockAcquireOptions): Promise<RunResult<T>>;
+    /**
+     * As `run`, but tries to acquire the lock only once, without waiting.
+     */
+    runImmediately<T>(callback: (lock: Lock) => Promise<T> | T): Promise<RunResult<T>>;
+    /**
+     * Releases the lock.
+     *
+     * @throws E_LOCK_NOT_OWNED if it isn't held: never acquired, expired, taken over or freed by force
+     */
+    release(): Promise<void>;
+    /**
+     * Frees the key whoever holds it.
+     */
+    forceRelease(): Promise<void>;
+    /**
+     * Makes the lease end the given time from now. An expired lease is not revived.
+     *
+     * @param ttl - The lock's own TTL unless given
+     * @throws E_LOCK_NOT_OWNED if the lock isn't held; InvalidArgumentsException if the lock has no TTL and none is given,
+     * or if it can't be used
+     */
+    extend(ttl?: Duration): Promise<void>;
+    /**
+     * Tells whether somebody, anybody, holds the key.
+     */
+    isLocked(): Promise<boolean>;
+    /**
+     * Whether the lease that this object acquired, extended or restored last is over. `false` before that, after
+     * `release`, and for a lock without TTL.
+     */
+    isExpired(): boolean;
+    /**
+     * Milliseconds until the lease ends that this object acquired, extended or restored last; negative once it is over.
+     * `null` before that, after `release`, and for a lock without TTL.
+     */
+    getRemainingTime(): number | null;
+    /**
+     * The owner of the last acquisition, or of the first one if there hasn't been any.
+     */
+    getOwner(): string;
+    /**
+     * The lock as plain JSON, for `restoreLock` in this process or another one.
+     */
+    serialize(): SerializedLock;
+    toJSON(): SerializedLock;
+}
+
+/**
+ * Makes locks on one store.
+ */
+declare class LockFactory {
+    #private;
+    /**
+     * @param store - Where the locks are kept: any object with the five methods of a `LockStore`
+     * @param options - Retry defaults and the logger
+     * @throws InvalidArgumentsException if the store lacks a method or an option can't be used
+     */
+    constructor(store: LockStore, options?: LockFactoryOptions);
+    /**
+     * Makes a lock; acquires nothing yet.
+     *
+     * @param name - The key to lock, any non-empty string
+     * @param ttl - How long a lease lasts unless it is extended; `null` for ever
+     * @throws InvalidArgumentsException if the key or the TTL can't be used
+     */
+    createLock(name: string, ttl?: Duration): Lock;
+    /**
+     * Makes a lock again from what `serialize()` returned, in this process or another: it can release and extend what
+     * was acquired there.
+     *
+     * @throws InvalidArgumentsException if a field is missing or ill-typed
+     */
+    restoreLock(lock: SerializedLock): Lock;
+    /**
+     * Ends waiting acquires with E_LOCK_CLOSED and refuses new ones. Locks that are held can still be released.
+     */
+    close(): void;
+}
+
+/**
+ * Settings of a {@link Verrou}.
+ */
+interface VerrouConfig<KnownStores extends Record<string, StoreFactory>> {
+    /** The store of `createLock` and `restoreLock`. */
+    default: keyof KnownStores;
+    /** The stores by name; made on first use. */
+    stores: KnownStores;
+    /** Where to log; pino's and AdonisJS's loggers fit. Nothing is logged without it. */
+    logger?: Logger;
+    /** Retry defaults for all locks. */
+    retry?: RetryConfig;
+}
+/**
+ * Locks on several stores, each known by a name.
+ */
+declare class Verrou<KnownStores extends Record<string, StoreFactory>> {
+    #private;
+    /**
+     * @throws InvalidArgumentsException if `stores`, `default` or the store that it names is missing, or a retry setting
+     * can't be used
+     */
+    constructor(config: VerrouConfig<KnownStores>);
+    /**
+     * The locks of one store; the default one unless named.
+     *
+     * @throws InvalidArgumentsException if there is no such store, or if what its factory makes isn't a store; whatever
+     * the factory throws
+     */
+    use<Name extends keyof KnownStores>(store?: Name): LockFactory;
+    /**
+     * Makes a lock on the default store; see `LockFactory.createLock`.
+     */
+    createLock(name: string, ttl?: Duration): Lock;
+    /**
+     * Makes a lock of the default store again; see `LockFactory.restoreLock`.
+     */
+    restoreLock(lock: SerializedLock): Lock;
+    /**
+     * Ends waiting acquires with E_LOCK_CLOSED and refuses new ones. Locks that are held can still be released, and a
+     * second call does nothing.
+     */
+    close(): Promise<void>;
+}
+
+/**
+ * Options of the error classes: the standard `ErrorOptions` plus AdonisJS's `code` and `status`.
+ */
+interface LockErrorOptions extends ErrorOptions {
+    code?: string;
+    status?: number;
+}
+/**
+ * A lock was to be released or extended by somebody who doesn't hold it: it was never acquired, it expired, it was
+ * freed by force, or somebody else acquired it meanwhile.
+ *
+ * When `run` rejects with it because the lease was lost while the callback worked, `result` carries what the callback
+ * returned.
+ */
+declare class E_LOCK_NOT_OWNED extends Exception {
+    static code: string;
+    static status: number;
+    static message: string;
+    /** What the callback of `run` returned before the lost lease was noticed. */
+    result?: unknown;
+    constructor(_args?: unknown, options?: LockErrorOptions);
+}
+/**
+ * The storage below a store failed. `cause` is the driver's error.
+ */
+declare class E_LOCK_STORAGE_ERROR extends Exception {
+    static code: string;
+    static status: number;
+    /**
+     * @param args - What went wrong, in words
+     */
+    constructor(args: [{
+        message: string;
+    } | string], options?: LockErrorOptions);
+}
+/**
+ * A lock was wanted from a `Verrou` that has been closed, or was waited for while it was closed.
+ */
+declare class E_LOCK_CLOSED extends Exception {
+    static code: string;
+    static status: number;
+    static message: string;
+    constructor(_args?: unknown, options?: LockErrorOptions);
+}
+
+type errors_d_E_LOCK_CLOSED = E_LOCK_CLOSED;
+declare const errors_d_E_LOCK_CLOSED: typeof E_LOCK_CLOSED;
+type errors_d_E_LOCK_NOT_OWNED = E_LOCK_NOT_OWNED;
+declare const errors_d_E_LOCK_NOT_OWNED: typeof E_LOCK_NOT_OWNED;
+type errors_d_E_LOCK_STORAGE_ERROR = E_LOCK_STORAGE_ERROR;
+declare const errors_d_E_LOCK_STORAGE_ERROR: typeof E_LOCK_STORAGE_ERROR;
+declare const errors_d_InvalidArgumentsException: typeof InvalidArgumentsException;
+type errors_d_LockErrorOptions = LockErrorOptions;
+declare namespace errors_d {
+  export { errors_d_E_LOCK_CLOSED as E_LOCK_CLOSED, errors_d_E_LOCK_NOT_OWNED as E_LOCK_NOT_OWNED, errors_d_E_LOCK_STORAGE_ERROR as E_LOCK_STORAGE_ERROR, errors_d_InvalidArgumentsException as InvalidArgumentsException };
+  export type { errors_d_LockErrorOptions as LockErrorOptions };
+}
+
+/**
+ * The part of AdonisJS's `Codemods` that `configure` uses.
+ */
+interface ConfigureCodemods {
+    makeUsingStub(stubsRoot: string, stubPath: string, stubState: Record<string, unknown>): Promise<unknown>;
+    updateRcFile(callback: (rcFile: {
+        addProvider(path: string): unknown;
+    }) => void): Promise<void>;
+    defineEnvVariables(variables: Record<string, string>): Promise<void>;
+    defineEnvValidations(validations: {
+        leadingComment: string;
+        variables: Record<string, string>;
+    }): Promise<void>;
+    listPackagesToInstall(packages: {
+        name: string;
+        isDevDependency: boolean;
+    }[]): Promise<void>;
+}
+/**
+ * The part of AdonisJS's `Configure` command that `configure` uses. The commands of AdonisJS 6 and 7 have it.
+ */
+interface ConfigureCommand {
+    /** The package to configure, as it was typed. */
+    name: string;
+    parsedFlags: Record<string, unknown>;
+    exitCode?: number;
+    app: {
+        makePath(...paths: string[]): string;
+        migrationsPath(...paths: string[]): string;
+    };
+    prompt: {
+        choice(title: string, choices: readonly string[], options?: {
+            validate?(value: string): boolean | string;
+        }): Promise<string>;
+    };
+    logger: {
+        logError(message: string): void;
+        warning(message: string): void;
+    };
+    createCodemods(): Promise<ConfigureCodemods>;
+}
+/**
+ * Sets the package up in an AdonisJS app: `node ace configure <package>`, which `node ace add` runs too.
+ *
+ * Writes `config/lock.ts` for the store given by `--store` (or asked for), registers the provider, defines the
+ * environment variable `LOCK_STORE` and its validation, and creates the migration of the `locks` table for the
+ * `database` store. Files that exist are left alone unless `--force` is given.
+ *
+ * An unknown store is reported on the command line, with exit code 1; nothing is written then.
+ */
+declare function configure(command: ConfigureCommand): Promise<void>;
+
+/**
+ * The `./types` entry: the types of the core, and those that tie them to an AdonisJS app.
+ *
+ * What an app augments (`LockStoresList`) and what it names while doing so (`InferLockStores`) are declared in this very
+ * file: inside `declare module` TypeScript finds neither through a re-export.
+ */
+
+/**
+ * What a config provider may use of the app that it is resolved in. AdonisJS's `ApplicationService` has it.
+ */
+interface ConfigProviderApp {
+    container: {
+        /** Resolves a binding of the container; rejects if there is none of that name. */
+        make(binding: string): Promise<unknown>;
+    };
+}
+/**
+ * A value that is computed once the app has booted. It is the `ConfigProvider` of AdonisJS in both directions: what
+ * `configProvider.create` returns is taken here, and what is made here may be passed to `configProvider.resolve`.
+ */
+interface ConfigProvider<T> {
+    type: 'provider';
+    resolver(app: ConfigProviderApp): Promise<T>;
+}
+/**
+ * The stores of a config, by name: store factories, or providers of store factories.
+ */
+type KnownStoresConfig = Record<string, ConfigProvider<StoreFactory> | StoreFactory>;
+/**
+ * What `defineConfig` takes and returns.
+ */
+interface LockConfig<KnownStores extends KnownStoresConfig> {
+    /** The name of the store that is used unless `use('name')` picks another one. */
+    default: keyof KnownStores;
+    /** All stores, by name. */
+    stores: KnownStores;
+    /** Retry defaults for the locks of all stores. */
+    retry?: RetryConfig;
+}
+/**
+ * Options of a store that keeps its locks in a Redis server.
+ */
+interface RedisStoreConfig {
+    /**
+     * A connection of `config/redis.ts`.
+     *
+     * @default the default connection of `config/redis.ts`
+     */
+    connectionName?: string;
+}
+/**
+ * Options of a store that keeps its locks in a table of the app's database.
+ */
+interface DatabaseStoreConfig {
+    /**
+     * A connection of `config/database.ts`.
+     *
+     * @default the default connection of `config/database.ts`
+     */
+    connectionName?: string;
+    /**
+     * The table that holds the locks. The migration that `configure` writes creates the default one.
+     *
+     * @default 'locks'
+     */
+    tableName?: string;
+}
+/**
+ * Options of a store that keeps its locks in a DynamoDB table.
+ */
+interface DynamoDbOptions {
+    /** The table that holds the locks. */
+    table: {
+        name: string;
+    };
+    /** A client: the `DynamoDBClient` of `@aws-sdk/client-dynamodb`. */
+    connection: {
+        send(command: object): Promise<unknown>;
+    };
+}
+
+/**
+ * Declares the config of the locks (`config/lock.ts`) and checks it: the stores, which of them is the default, and
+ * optionally retry defaults for all of them. Returns the config as it is.
+ *
+ * A store is a store factory (`{ driver: { factory } }`), or a config provider of one, such as those made by
+ * {@link stores} and by AdonisJS's `configProvider.create`. Nothing is resolved or connected here.
+ *
+ * @param config - The config; see {@link LockConfig}
+ * @throws InvalidArgumentsException (`E_INVALID_ARGUMENTS_EXCEPTION`) if `stores` or `default` is missing, if the
+ * default store isn't among the stores, or if a store is neither a factory nor a provider
+ */
+declare function defineConfig<KnownStores extends KnownStoresConfig>(config: LockConfig<KnownStores>): LockConfig<KnownStores>;
+
+/**
+ * Options of the memory store.
+ */
+interface MemoryStoreOptions {
+    /**
+     * The name of a lock space that all threads of the process share: worker threads that use the same name exclude each
+     * other. Without it the locks are private to the store's instance.
+     *
+     * A lock without TTL is freed when the thread that acquired it ends.
+     */
+    shared?: string;
+}
+
+/**
+ * The stores that a config may name, as config providers: a store is made when the app has booted, so defining a config
+ * neither loads nor connects anything.
+ */
+declare const stores: {
+    /**
+     * Keeps locks in the memory of this process. Private to its instance unless `shared` names a lock space for all
+     * worker threads of the process.
+     */
+    memory(options?: MemoryStoreOptions): ConfigProvider<StoreFactory>;
+    /**
+     * Keeps locks in Redis, over a connection of `@adonisjs/redis`. Not available yet: resolving it rejects with
+     * `E_LOCK_STORE_UNAVAILABLE`.
+     */
+    redis(_config?: RedisStoreConfig): ConfigProvider<StoreFactory>;
+    /**
+     * Keeps locks in a database table, over a connection of `@adonisjs/lucid`. Not available yet: resolving it rejects
+     * with `E_LOCK_STORE_UNAVAILABLE`.
+     */
+    database(_config?: DatabaseStoreConfig): ConfigProvider<StoreFactory>;
+    /**
+     * Keeps locks in a DynamoDB table. Not available yet: resolving it rejects with `E_LOCK_STORE_UNAVAILABLE`.
+     */
+    dynamodb(_config: DynamoDbOptions): ConfigProvider<StoreFactory>;
+};
+
+export { E_LOCK_NOT_OWNED, E_LOCK_STORAGE_ERROR, Lock, LockFactory, Verrou, configure, defineConfig, errors_d as errors, stores };
+export type { RunResult, VerrouConfig };

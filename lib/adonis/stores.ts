@@ -1,0 +1,84 @@
+import { RuntimeException } from '@poppinss/exception'
+import type { MemoryStoreOptions } from '../drivers/memory.js'
+import type { StoreFactory } from '../types/main.js'
+import type {
+  ConfigProvider,
+  ConfigProviderApp,
+  DatabaseStoreConfig,
+  DynamoDbOptions,
+  RedisStoreConfig,
+} from './types.js'
+
+/**
+ * The table of the database and DynamoDB stores unless the config names one. The migration creates it.
+ */
+export const DEFAULT_TABLE_NAME = 'locks'
+
+/**
+ * Says why a store can't be used in this version, or `null` if it can.
+ */
+export function unavailableReason(storeName: string): string | null {
+  return storeName === 'memory'
+    ? null
+    : `The "${storeName}" lock store comes in a coming version of loquet. ` +
+        'The stores that work in this version are "memory" (stores.memory()) and custom stores'
+}
+
+function createProvider(
+  resolver: (app: ConfigProviderApp) => Promise<StoreFactory>
+): ConfigProvider<StoreFactory> {
+  return { type: 'provider', resolver }
+}
+
+/**
+ * A provider that may stand in a config beside others: it rejects only when it is resolved, and what happens then is
+ * up to `resolveStores`.
+ */
+function createUnavailable(storeName: string): ConfigProvider<StoreFactory> {
+  return createProvider(async () => {
+    throw new RuntimeException(unavailableReason(storeName) ?? undefined, {
+      code: 'E_LOCK_STORE_UNAVAILABLE',
+      status: 500,
+    })
+  })
+}
+
+/**
+ * The stores that a config may name, as config providers: a store is made when the app has booted, so defining a config
+ * neither loads nor connects anything.
+ */
+export const stores = {
+  /**
+   * Keeps locks in the memory of this process. Private to its instance unless `shared` names a lock space for all
+   * worker threads of the process.
+   */
+  memory(options?: MemoryStoreOptions): ConfigProvider<StoreFactory> {
+    return createProvider(async () => {
+      const { memoryStore } = await import('../drivers/memory.js')
+      return { driver: memoryStore(options) }
+    })
+  },
+
+  /**
+   * Keeps locks in Redis, over a connection of `@adonisjs/redis`. Not available yet: resolving it rejects with
+   * `E_LOCK_STORE_UNAVAILABLE`.
+   */
+  redis(_config: RedisStoreConfig = {}): ConfigProvider<StoreFactory> {
+    return createUnavailable('redis')
+  },
+
+  /**
+   * Keeps locks in a database table, over a connection of `@adonisjs/lucid`. Not available yet: resolving it rejects
+   * with `E_LOCK_STORE_UNAVAILABLE`.
+   */
+  database(_config: DatabaseStoreConfig = {}): ConfigProvider<StoreFactory> {
+    return createUnavailable('database')
+  },
+
+  /**
+   * Keeps locks in a DynamoDB table. Not available yet: resolving it rejects with `E_LOCK_STORE_UNAVAILABLE`.
+   */
+  dynamodb(_config: DynamoDbOptions): ConfigProvider<StoreFactory> {
+    return createUnavailable('dynamodb')
+  },
+}

@@ -1,0 +1,119 @@
+import { ENDLESS, parseDuration } from '../duration.js'
+import { BY_NAME, Lease } from '../engine/lease.js'
+import { SpaceEngine } from '../engine/space_engine.js'
+import { assertKey, invalid } from '../validation.js'
+import type { LockStore } from '../types/main.js'
+
+/**
+ * Options of the memory store.
+ */
+export interface MemoryStoreOptions {
+  /**
+   * The name of a lock space that all threads of the process share: worker threads that use the same name exclude each
+   * other. Without it the locks are private to the store's instance.
+   *
+   * A lock without TTL is freed when the thread that acquired it ends.
+   */
+  shared?: string
+}
+
+const METHODS = ['save', 'delete', 'forceDelete', 'exists', 'extend'] as const
+
+/**
+ * The native engine of a memory store; nothing for other stores.
+ *
+ * @internal
+ */
+export let spaceEngineOf: (store: LockStore) => SpaceEngine | undefined
+
+/**
+ * Keeps locks in the memory of this process. Nothing leaves it and nothing outlives it.
+ */
+export class MemoryStore implements LockStore {
+  readonly #engine: SpaceEngine
+
+  constructor(options: MemoryStoreOptions = {}) {
+    const { shared } = options
+    if (shared !== undefined && (typeof shared !== 'string' || shared === '')) {
+      throw invalid('memory store option "shared"', 'a non-empty string', shared)
+    }
+    this.#engine = shared === undefined ? new SpaceEngine() : SpaceEngine.shared(shared)
+  }
+
+  /**
+   * Saves the lock unless the key is locked already.
+   *
+   * @param ttl - Milliseconds; `null` for no expiry
+   */
+  async save(key: string, owner: string, ttl: number | null): Promise<boolean> {
+    assertKey(key)
+    return this.#engine.attempt(key, assertOwner(owner), parseDuration(ttl, 'lock TTL')) !== null
+  }
+
+  /**
+   * Deletes the lock if `owner` holds it, otherwise rejects with `E_LOCK_NOT_OWNED`.
+   */
+  async delete(key: string, owner: string): Promise<void> {
+    assertKey(key)
+    this.#engine.release(leaseOf(key, owner))
+  }
+
+  /**
+   * Deletes the lock whoever holds it.
+   */
+  async forceDelete(key: string): Promise<void> {
+    assertKey(key)
+    this.#engine.forceRelease(key)
+  }
+
+  /**
+   * Tells whether somebody holds the lock.
+   */
+  async exists(key: string): Promise<boolean> {
+    assertKey(key)
+    return this.#engine.exists(key)
+  }
+
+  /**
+   * Makes the lease end `duration` milliseconds from now if `owner` holds it, otherwise rejects with
+   * `E_LOCK_NOT_OWNED`. An expired lease is not revived.
+   */
+  async extend(key: string, owner: string, duration: number): Promise<void> {
+    assertKey(key)
+    this.#engine.extend(leaseOf(key, owner), parseDuration(duration, 'lock duration'))
+  }
+
+  /**
+   * How many leases are stored (expired ones included until they are swept) and how many acquires wait.
+   */
+  census(): { leases: number; waiters: number } {
+    return this.#engine.census()
+  }
+
+  static {
+    spaceEngineOf = (store) => {
+      if (!(typeof store === 'object' && #engine in store)) return undefined
+      // Somebody who overrides a method wants it to be called.
+      const isPlain = METHODS.every((method) => store[method] === MemoryStore.prototype[method])
+      return isPlain ? store.#engine : undefined
+    }
+  }
+}
+
+/**
+ * A factory of memory stores. Each call of `factory` makes a lock space of its own, unless it is `shared`.
+ */
+export function memoryStore(options?: MemoryStoreOptions): { factory: () => MemoryStore } {
+  return { factory: () => new MemoryStore(options) }
+}
+
+function leaseOf(key: string, owner: string): Lease {
+  return new Lease(key, assertOwner(owner), ENDLESS, BY_NAME)
+}
+
+function assertOwner(owner: string): string {
+  if (typeof owner !== 'string' || owner === '') {
+    throw invalid('lock owner', 'a non-empty string', owner)
+  }
+  return owner
+}

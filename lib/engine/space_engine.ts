@@ -1,0 +1,233 @@
+import { randomUUID } from 'node:crypto'
+
+import { E_LOCK_NOT_OWNED } from '../errors.js'
+import { DeadlineTimer } from './deadline_timer.js'
+import { BY_NAME, Lease } from './lease.js'
+import type { AcquireRequest, LockEngine, Waited } from './lease.js'
+import { AbortableWait, Wait } from './wait.js'
+import type { Settle } from './wait.js'
+import {
+  DEADLINE,
+  DONE,
+  ENDS_AT,
+  SERIAL,
+  SLOT,
+  WAITER_INDEX,
+  WAITER_SERIAL,
+  WAITING,
+  deadlineListeners,
+  deliver,
+  environment,
+  giveBackTicket,
+  hot,
+  native,
+  numbers,
+  takeTicket,
+} from '../native.js'
+
+/** No more often than this, in milliseconds, the memory of expired leases is freed. */
+const SWEEP_PAUSE = 1000
+
+/** Frees a native lock space when its engine is garbage. */
+const abandoned = new FinalizationRegistry((space: number) => native.dropSpace(space))
+
+/** Engines of shared spaces: one for each name, so that a thread has one timer for each. */
+const shared = new Map<string, SpaceEngine>()
+
+/**
+ * The engine of a lock space in memory. Everything is answered within the call; only waiting takes time.
+ */
+export class SpaceEngine implements LockEngine {
+  readonly #space: number
+  readonly #timer: DeadlineTimer
+  #isSweeping = false
+
+  /**
+   * @param name - The name of a space that is shared by all threads of the process; private without it
+   */
+  constructor(name?: string) {
+    this.#space = native.createSpace(environment, name)
+    // Through a weak reference: the timer must not keep an engine from being collected.
+    const self = new WeakRef(this)
+    this.#timer = new DeadlineTimer(() => self.deref()?.tick())
+    if (name === undefined) abandoned.register(this, this.#space)
+    else deadlineListeners.set(this.#space, () => this.tick())
+  }
+
+  /** The engine of a shared space in this thread. */
+  static shared(name: string): SpaceEngine {
+    let engine = shared.get(name)
+    if (engine === undefined) {
+      engine = new SpaceEngine(name)
+      shared.set(name, engine)
+    }
+    return engine
+  }
+
+  /**
+   * One try, without waiting and without regard to those who wait.
+   */
+  attempt(key: string, owner: string | undefined, ttl: number): Lease | null {
+    return this.#attempt(key, owner, ttl, 0)
+  }
+
+  acquire(request: AcquireRequest): Lease | null | Promise<Waited> {
+    const { key, owner, ttl, retry, signal } = request
+    if (retry.attempts === 1) return this.#attempt(key, owner, ttl, 0)
+    const lease = this.#attempt(key, owner, ttl, 1)
+    if (lease !== null) return lease
+
+    let settle!: Settle
+    const promise = new Promise<Waited>((resolve) => {
+      settle = resolve
+    })
+    const wait =
+      signal === undefined
+        ? new Wait(request, settle)
+        : new AbortableWait(
+            request,
+            signal,
+            settle,
+            (aborted) => this.#cancel(aborted),
+            (unwanted) => this.#releaseUnwanted(unwanted)
+          )
+    this.#wait(request, wait)
+    return promise
+  }
+
+  release(lease: Lease): void {
+    const status =
+      lease.slot === BY_NAME
+        ? native.releaseOwner(this.#space, lease.key, this.nameOf(lease))
+        : hot.release(this.#space, lease.slot, lease.serial)
+    // Bits beyond DONE tell that somebody waited.
+    if (status > DONE || lease.slot === BY_NAME) this.#finish(status)
+    if ((status & DONE) === 0) throw new E_LOCK_NOT_OWNED()
+  }
+
+  extend(lease: Lease, ttl: number): void {
+    const status =
+      lease.slot === BY_NAME
+        ? native.extendOwner(this.#space, lease.key, this.nameOf(lease), ttl)
+        : native.extendLease(this.#space, lease.slot, lease.serial, ttl)
+    const endsAt = numbers[ENDS_AT]
+    this.#finish(status)
+    if ((status & DONE) === 0) throw new E_LOCK_NOT_OWNED()
+    lease.endsAt = endsAt
+    this.#sweepLater(endsAt)
+  }
+
+  forceRelease(key: string): void {
+    this.#finish(native.forceDelete(this.#space, key))
+  }
+
+  exists(key: string): boolean {
+    return native.exists(this.#space, key)
+  }
+
+  nameOf(lease: Lease): string {
+    if (lease.owner === undefined) {
+      lease.owner = randomUUID()
+      native.nameOwner(this.#space, lease.slot, lease.serial, lease.owner)
+    }
+    return lease.owner
+  }
+
+  close(): void {
+    this.#finish(native.closeSpace(this.#space))
+  }
+
+  /** How many leases and waiters there are. */
+  census(): { leases: number; waiters: number } {
+    const [leases, waiters] = native.census(this.#space)
+    return { leases, waiters }
+  }
+
+  /** A deadline has come. */
+  tick(): void {
+    this.#finish(native.tick(this.#space))
+  }
+
+  #attempt(key: string, owner: string | undefined, ttl: number, inTurn: 0 | 1): Lease | null {
+    const status = hot.acquire(this.#space, key, ttl, inTurn, owner)
+    let lease: Lease | null = null
+    if ((status & DONE) !== 0) {
+      lease = new Lease(key, owner, numbers[ENDS_AT], numbers[SLOT], numbers[SERIAL])
+      if (!this.#isSweeping) this.#sweepLater(lease.endsAt)
+    }
+    if (status > DONE) deliver(status)
+    return lease
+  }
+
+  /** Stands in line. */
+  #wait({ key, owner, ttl, retry }: AcquireRequest, wait: Wait): void {
+    const ticket = takeTicket(wait)
+    const timeout = retry.timeout ?? -1
+    let status: number
+    try {
+      status = native.wait(
+        this.#space,
+        key,
+        owner,
+        ttl,
+        retry.attempts,
+        retry.delay,
+        timeout,
+        ticket
+      )
+    } catch (error) {
+      giveBackTicket(ticket)
+      throw error
+    }
+    if ((status & WAITING) === 0) {
+      // Freed since the attempt, by an expiry or by another thread.
+      giveBackTicket(ticket)
+      if ((status & DONE) !== 0) wait.granted(numbers[SLOT], numbers[SERIAL], numbers[ENDS_AT])
+      else wait.refused()
+    } else if (wait instanceof AbortableWait) {
+      wait.index = numbers[WAITER_INDEX]
+      wait.serial = numbers[WAITER_SERIAL]
+      wait.ticket = ticket
+    }
+    this.#finish(status)
+  }
+
+  #cancel({ index, serial, ticket }: AbortableWait): void {
+    const status = native.cancel(this.#space, index, serial)
+    // Otherwise its settlement is under way, and brings the ticket back.
+    if ((status & DONE) !== 0) giveBackTicket(ticket)
+    this.#finish(status)
+  }
+
+  #finish(status: number): void {
+    const deadline = numbers[DEADLINE]
+    deliver(status)
+    this.#timer.arm(deadline)
+  }
+
+  #releaseUnwanted(lease: Lease): void {
+    try {
+      this.release(lease)
+    } catch {
+      // It has expired meanwhile: there is nothing to release.
+    }
+  }
+
+  /** Sees to it that the memory of leases that nobody releases is freed some time after they expire. */
+  #sweepLater(endsAt: number): void {
+    if (this.#isSweeping || endsAt === Number.POSITIVE_INFINITY) return
+    this.#isSweeping = true
+    const pause = Math.max(endsAt - native.now(), SWEEP_PAUSE)
+    setTimeout(() => this.#sweep(), Math.min(pause, 60_000)).unref()
+  }
+
+  #sweep(): void {
+    const next = native.sweep(this.#space)
+    this.#isSweeping = false
+    // What is due already didn't fit into this sweep: it comes next, but not in the same turn of the event loop.
+    if (next <= native.now()) {
+      this.#isSweeping = true
+      setImmediate(() => this.#sweep()).unref()
+    } else this.#sweepLater(next)
+  }
+}

@@ -1,0 +1,199 @@
+import { randomUUID } from 'node:crypto'
+
+import { E_LOCK_NOT_OWNED } from '../errors.js'
+import { DeadlineTimer } from './deadline_timer.js'
+import { BY_NAME, type Lease } from './lease.js'
+import type { AcquireRequest, LockEngine, Waited } from './lease.js'
+import { AbortableWait, Wait } from './wait.js'
+import { environment, giveBackTicket, native, takeTicket } from '../native.js'
+import type { ShellEffect, ShellStep } from '#binding'
+import type { Ticketed } from '../native.js'
+import type { LockStore } from '../types/main.js'
+
+/** Frees a native engine when its store is garbage. */
+const abandoned = new FinalizationRegistry((shell: number) => native.dropShell(shell))
+
+/** What the store threw; only there to be passed on, whatever it is. */
+interface Thrown {
+  reason: unknown
+}
+
+/** A release that waits for the store. */
+class PendingRelease implements Ticketed {
+  constructor(
+    readonly released: () => void,
+    readonly failed: (reason: unknown) => void
+  ) {}
+
+  granted(): void {}
+  refused(): void {}
+  closed(): void {}
+}
+
+/**
+ * The engine of a store that is written in JavaScript. The queue, the deadlines and the decisions are native; the store
+ * is called from here, on the JavaScript thread, so its errors reach the caller as they are. With a store whose methods
+ * are synchronous everything but waiting is synchronous too.
+ */
+export class StoreEngine implements LockEngine {
+  readonly #store: LockStore
+  readonly #shell: number
+  readonly #timer: DeadlineTimer
+
+  constructor(store: LockStore) {
+    this.#store = store
+    this.#shell = native.createShell(environment)
+    const self = new WeakRef(this)
+    this.#timer = new DeadlineTimer(() => self.deref()?.tick())
+    abandoned.register(this, this.#shell)
+  }
+
+  acquire(request: AcquireRequest): Promise<Waited> {
+    return new Promise<Waited>((resolve) => {
+      request.owner ??= randomUUID()
+      const { key, owner, ttl, retry, signal } = request
+      const wait =
+        signal === undefined
+          ? new Wait(request, resolve)
+          : new AbortableWait(request, signal, resolve, (aborted) => this.#cancel(aborted))
+      const ticket = takeTicket(wait)
+      let step: ShellStep
+      try {
+        step = native.shellAcquire(
+          this.#shell,
+          key,
+          owner,
+          ttl,
+          retry.attempts,
+          retry.delay,
+          retry.timeout ?? -1,
+          ticket
+        )
+      } catch (error) {
+        giveBackTicket(ticket)
+        throw error
+      }
+      if (wait instanceof AbortableWait) {
+        const [index, serial] = step.waiter ?? []
+        Object.assign(wait, { index, serial, ticket })
+      }
+      this.#perform(step)
+    })
+  }
+
+  release(lease: Lease): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      const ticket = takeTicket(new PendingRelease(resolve, reject))
+      this.#perform(native.shellRelease(this.#shell, lease.key, this.nameOf(lease), ticket))
+    })
+  }
+
+  extend(lease: Lease, ttl: number): void | Promise<void> {
+    const sentAt = native.now()
+    const extended = this.#store.extend(lease.key, this.nameOf(lease), ttl)
+    const note = () => {
+      lease.endsAt = sentAt + ttl
+      this.#perform(native.shellExtended(this.#shell, lease.key, lease.endsAt))
+    }
+    return isPromise(extended) ? extended.then(note) : note()
+  }
+
+  forceRelease(key: string): void | Promise<void> {
+    const deleted = this.#store.forceDelete(key)
+    const note = () => this.#perform(native.shellWoken(this.#shell, key))
+    return isPromise(deleted) ? deleted.then(note) : note()
+  }
+
+  exists(key: string): boolean | Promise<boolean> {
+    return this.#store.exists(key)
+  }
+
+  nameOf(lease: Lease): string {
+    return (lease.owner ??= randomUUID())
+  }
+
+  close(): void {
+    this.#perform(native.shellClose(this.#shell))
+  }
+
+  /** A deadline has come. */
+  tick(): void {
+    this.#perform(native.shellTick(this.#shell))
+  }
+
+  /**
+   * Does what the engine wants done.
+   *
+   * @param thrown - What the store threw, if that is what the engine reacts to
+   */
+  #perform(step: ShellStep, thrown?: Thrown): void {
+    // Before the effects: each of them may lead to a later step with a newer deadline.
+    this.#timer.arm(step.deadline)
+    for (const effect of step.effects) this.#performOne(effect, thrown)
+  }
+
+  #performOne(effect: ShellEffect, thrown: Thrown | undefined): void {
+    const { kind, id, key = '', owner = '' } = effect
+    if (kind === 'settle') {
+      settle(giveBackTicket(id), effect, thrown)
+    } else if (kind === 'save') {
+      this.#ask(
+        () => this.#store.save(key, owner, effect.ttl || null),
+        (saved) => native.shellSaved(this.#shell, id, Boolean(saved)),
+        () => native.shellSaved(this.#shell, id)
+      )
+    } else {
+      this.#ask(
+        () => this.#store.delete(key, owner),
+        () => native.shellDeleted(this.#shell, id, true),
+        () => native.shellDeleted(this.#shell, id, false)
+      )
+    }
+  }
+
+  /** Calls the store and reports the answer, at once if the store answers at once. */
+  #ask<T>(
+    call: () => T | Promise<T>,
+    onAnswer: (answer: T) => ShellStep,
+    onThrown: () => ShellStep
+  ): void {
+    let answer: T | Promise<T>
+    try {
+      answer = call()
+    } catch (reason) {
+      this.#perform(onThrown(), { reason })
+      return
+    }
+    if (isPromise(answer)) {
+      answer.then(
+        (value) => this.#perform(onAnswer(value)),
+        (reason: unknown) => this.#perform(onThrown(), { reason })
+      )
+    } else this.#perform(onAnswer(answer))
+  }
+
+  #cancel({ index, serial, ticket }: AbortableWait): void {
+    giveBackTicket(ticket)
+    this.#perform(native.shellCancel(this.#shell, index, serial))
+  }
+}
+
+function settle(
+  holder: Ticketed | undefined,
+  effect: ShellEffect,
+  thrown: Thrown | undefined
+): void {
+  if (holder instanceof PendingRelease) {
+    if (effect.outcome === 'released') holder.released()
+    else holder.failed(thrown === undefined ? new E_LOCK_NOT_OWNED() : thrown.reason)
+  } else if (holder instanceof Wait) {
+    if (effect.outcome === 'acquired') holder.granted(BY_NAME, 0, effect.endsAt ?? Infinity)
+    else if (effect.outcome === 'closed') holder.closed()
+    else if (effect.outcome === 'failed') holder.failed(thrown?.reason)
+    else holder.refused()
+  }
+}
+
+function isPromise<T>(value: T | PromiseLike<T>): value is Promise<T> {
+  return typeof (value as PromiseLike<T> | undefined)?.then === 'function'
+}

@@ -1,0 +1,113 @@
+import { E_LOCK_CLOSED } from '../errors.js'
+import { SETTLED, Lease } from './lease.js'
+import type { AcquireRequest, Acquirer, Waited } from './lease.js'
+import type { Ticketed } from '../native.js'
+
+/** Resolves an acquire's promise; resolving with a rejected promise rejects it. */
+export type Settle = (value: Waited | Promise<never>) => void
+
+/**
+ * An acquire that waits. Kept small, for there may be a million of them: it has no `reject`, since resolving with a
+ * rejected promise does the same, and it holds what it needs of the request instead of the request.
+ *
+ * It only ever settles a promise. Running a callback from here would run it in the async context of whoever released.
+ */
+export class Wait implements Ticketed {
+  readonly #acquirer: Acquirer
+  readonly #key: string
+  readonly #owner: string | undefined
+  readonly #wantsLease: boolean
+  readonly #settle: Settle
+
+  constructor(request: AcquireRequest, settle: Settle) {
+    this.#acquirer = request.acquirer
+    this.#key = request.key
+    this.#owner = request.owner
+    this.#wantsLease = request.wantsLease
+    this.#settle = settle
+  }
+
+  granted(slot: number, serial: number, endsAt: number): void {
+    const lease = new Lease(this.#key, this.#owner, endsAt, slot, serial)
+    this.#acquirer[SETTLED](lease, this.#owner)
+    this.#settle(this.#wantsLease ? lease : true)
+  }
+
+  refused(): void {
+    this.#acquirer[SETTLED](null, this.#owner)
+    this.#settle(this.#wantsLease ? null : false)
+  }
+
+  closed(): void {
+    this.failed(new E_LOCK_CLOSED())
+  }
+
+  failed(reason: unknown): void {
+    this.#acquirer[SETTLED](null, this.#owner)
+    this.#settle(Promise.reject(reason))
+  }
+}
+
+/**
+ * A wait that an AbortSignal can end.
+ */
+export class AbortableWait extends Wait {
+  /** Where it stands natively, and its ticket; for `cancel`. */
+  index = 0
+  serial = 0
+  ticket = 0
+
+  readonly #signal: AbortSignal
+  readonly #onAbort: () => void
+  readonly #onUnwanted: (lease: Lease) => void
+  readonly #key: string
+  #isAborted = false
+
+  /**
+   * @param cancel - Takes the waiter out of the queue. If it has been settled by another thread in the same moment, the
+   * settlement still arrives.
+   * @param onUnwanted - Frees a lease that arrives after the abort
+   */
+  constructor(
+    request: AcquireRequest,
+    signal: AbortSignal,
+    settle: Settle,
+    cancel: (wait: AbortableWait) => void,
+    onUnwanted: (lease: Lease) => void = () => {}
+  ) {
+    super(request, settle)
+    this.#signal = signal
+    this.#key = request.key
+    this.#onUnwanted = onUnwanted
+    this.#onAbort = () => {
+      this.#isAborted = true
+      cancel(this)
+      super.failed(signal.reason)
+    }
+    signal.addEventListener('abort', this.#onAbort, { once: true })
+  }
+
+  override granted(slot: number, serial: number, endsAt: number): void {
+    if (this.#isAborted) this.#onUnwanted(new Lease(this.#key, undefined, endsAt, slot, serial))
+    else {
+      this.#forget()
+      super.granted(slot, serial, endsAt)
+    }
+  }
+
+  override refused(): void {
+    if (this.#isAborted) return
+    this.#forget()
+    super.refused()
+  }
+
+  override failed(reason: unknown): void {
+    if (this.#isAborted) return
+    this.#forget()
+    super.failed(reason)
+  }
+
+  #forget(): void {
+    this.#signal.removeEventListener('abort', this.#onAbort)
+  }
+}

@@ -1,0 +1,63 @@
+/* eslint-disable @typescript-eslint/naming-convention -- errors are named after their codes, as everywhere in AdonisJS */
+import { Exception, InvalidArgumentsException } from '@poppinss/exception'
+
+/**
+ * Options of the error classes: the standard `ErrorOptions` plus AdonisJS's `code` and `status`.
+ */
+export interface LockErrorOptions extends ErrorOptions {
+  code?: string
+  status?: number
+}
+
+/**
+ * A lock was to be released or extended by somebody who doesn't hold it: it was never acquired, it expired, it was
+ * freed by force, or somebody else acquired it meanwhile.
+ *
+ * When `run` rejects with it because the lease was lost while the callback worked, `result` carries what the callback
+ * returned.
+ */
+export class E_LOCK_NOT_OWNED extends Exception {
+  static override code = 'E_LOCK_NOT_OWNED'
+  static override status = 500
+  static override message =
+    'Looks like you are trying to update or release a lock that is not acquired by you'
+
+  /** What the callback of `run` returned before the lost lease was noticed. */
+  declare result?: unknown
+
+  constructor(_args?: unknown, options?: LockErrorOptions) {
+    super(undefined, options)
+  }
+}
+
+/**
+ * The storage below a store failed. `cause` is the driver's error.
+ */
+export class E_LOCK_STORAGE_ERROR extends Exception {
+  static override code = 'E_LOCK_STORAGE_ERROR'
+  static override status = 500
+
+  /**
+   * @param args - What went wrong, in words
+   */
+  constructor(args: [{ message: string } | string], options?: LockErrorOptions) {
+    const [reason] = args
+    super(`Lock storage error: ${typeof reason === 'string' ? reason : reason.message}`, options)
+  }
+}
+
+/**
+ * A lock was wanted from a `Verrou` that has been closed, or was waited for while it was closed.
+ */
+export class E_LOCK_CLOSED extends Exception {
+  static override code = 'E_LOCK_CLOSED'
+  static override status = 503
+  static override message =
+    'The lock manager has been closed: locks can no longer be acquired from it'
+
+  constructor(_args?: unknown, options?: LockErrorOptions) {
+    super(undefined, options)
+  }
+}
+
+export { InvalidArgumentsException }

@@ -1,0 +1,13 @@
+/**
+ * loquet: atomic locks for Node.js.
+ */
+export { Lock } from './lock.js'
+export type { RunResult } from './lock.js'
+export { LockFactory } from './lock_factory.js'
+export { Verrou } from './verrou.js'
+export type { VerrouConfig } from './verrou.js'
+export * as errors from './errors.js'
+export { E_LOCK_NOT_OWNED, E_LOCK_STORAGE_ERROR } from './errors.js'
+export { configure } from './adonis/configure.js'
+export { defineConfig } from './adonis/define_config.js'
+export { stores } from './adonis/stores.js'

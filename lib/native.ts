@@ -1,0 +1,140 @@
+/**
+ * The addon, and the table of tickets: numbers that stand for acquires while they wait natively. The only file that
+ * imports the addon.
+ */
+import * as binding from '#binding'
+
+/** The statuses and the shared numbers of `src/node/engine.rs` and `src/node/buffer.rs`. */
+export const DONE = 1
+export const WAITING = 2
+const SETTLED_SHIFT = 2
+export const SLOT = 0
+export const SERIAL = 1
+export const ENDS_AT = 2
+export const DEADLINE = 3
+export const WAITER_INDEX = 4
+export const WAITER_SERIAL = 5
+const RECORDS = 7
+const RECORD = 5
+const CAPACITY = 64
+
+const KIND_DEADLINE = 0
+const KIND_ACQUIRED = 1
+const KIND_CLOSED = 3
+
+/** What the last native call wrote besides its status. */
+export const numbers = new Float64Array(RECORDS + CAPACITY * RECORD)
+
+/** Somebody who waits for a settlement. */
+export interface Ticketed {
+  granted(slot: number, serial: number, endsAt: number): void
+  refused(): void
+  closed(): void
+}
+
+/** The two functions that are called for every lock. Statuses are returned. */
+interface HotPath {
+  /** One attempt; `inTurn` 1 refuses while others wait. `ttl` is in milliseconds, 0 for no expiry. */
+  acquire(space: number, key: string, ttl: number, inTurn: 0 | 1, owner?: string): number
+  release(space: number, slot: number, serial: number): number
+}
+
+/** One per thread: worker threads evaluate this module anew. */
+export const environment = binding.open(numbers, collect)
+export const native = binding
+export const hot = {} as HotPath
+binding.installHotPath(hot)
+
+const tickets: (Ticketed | undefined)[] = []
+const freeTickets: number[] = []
+let waiting = 0
+let isReferenced = false
+let isIdleCheckDue = false
+
+/** Called when the next deadline of a space that is shared between threads has come nearer, by the space's handle. */
+export const deadlineListeners = new Map<number, () => void>()
+
+/**
+ * Takes a ticket. The event loop stays alive until it is given back.
+ */
+export function takeTicket(holder: Ticketed): number {
+  waiting++
+  if (!isReferenced) {
+    isReferenced = true
+    binding.setReferenced(environment, true)
+  }
+  const ticket = freeTickets.pop() ?? tickets.length
+  tickets[ticket] = holder
+  return ticket
+}
+
+/**
+ * Gives a ticket back; returns who held it.
+ */
+export function giveBackTicket(ticket: number): Ticketed | undefined {
+  const holder = tickets[ticket]
+  if (holder === undefined) return undefined
+  tickets[ticket] = undefined
+  if (--waiting === 0) {
+    tickets.length = 0
+    freeTickets.length = 0
+    scheduleIdleCheck()
+  } else {
+    freeTickets.push(ticket)
+  }
+  return holder
+}
+
+/**
+ * Hands out the settlements that a call has written, as its status tells, and whatever else there is.
+ */
+export function deliver(status: number): void {
+  let count = status >>> SETTLED_SHIFT
+  while (count > 0) {
+    // A copy if there are several: to deliver one may lead to a call that writes others over the rest.
+    const records = count === 1 ? numbers : numbers.slice(0, RECORDS + count * RECORD)
+    for (let index = 0, at = RECORDS; index < count; index++, at += RECORD) {
+      deliverOne(records[at], records[at + 1], records[at + 2], records[at + 3], records[at + 4])
+    }
+    if (count < CAPACITY) return
+    count = binding.collect(environment) >>> SETTLED_SHIFT
+  }
+}
+
+function deliverOne(
+  kind: number,
+  subject: number,
+  slot: number,
+  serial: number,
+  endsAt: number
+): void {
+  if (kind === KIND_DEADLINE) {
+    deadlineListeners.get(subject)?.()
+    return
+  }
+  const holder = giveBackTicket(subject)
+  if (kind === KIND_ACQUIRED) holder?.granted(slot, serial, endsAt)
+  else if (kind === KIND_CLOSED) holder?.closed()
+  else holder?.refused()
+}
+
+/** Other threads have settled something. */
+function collect(): void {
+  deliver(binding.collect(environment))
+}
+
+/**
+ * Lets the event loop end a turn later: under contention the last waiter is often followed by the next at once, and
+ * switching back and forth would cost more than the lock.
+ */
+function scheduleIdleCheck(): void {
+  if (isIdleCheckDue) return
+  isIdleCheckDue = true
+  setImmediate(() => {
+    isIdleCheckDue = false
+    if (waiting === 0 && isReferenced) {
+      isReferenced = false
+      binding.setReferenced(environment, false)
+    }
+  })
+}

@@ -1,0 +1,275 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { E_LOCK_NOT_OWNED } from './errors.js'
+import { LockFactory } from './lock_factory.js'
+import type { test as japaTest } from '@japa/runner'
+import type { Group } from '@japa/runner/core'
+import type { LockFactoryOptions, LockStore } from './types/main.js'
+
+/**
+ * What the suite needs to know of a store.
+ */
+export interface StoreTestSuiteOptions {
+  /** Japa's `test`. The runner needs the `@japa/assert` plugin. */
+  test: typeof japaTest
+  /** Makes the store under test. Called once for each test; all stores may share one storage. */
+  createStore: () => LockStore | Promise<LockStore>
+  /** Adds hooks to the group of tests, to empty the storage before each, say. */
+  configureGroup?: (group: Group) => void
+}
+
+/** The part of `@japa/assert` that the suite uses. */
+interface Assert {
+  isTrue(value: unknown): void
+  isFalse(value: unknown): void
+  isNull(value: unknown): void
+  deepEqual(actual: unknown, expected: unknown): void
+  isAtLeast(value: number, least: number): void
+  rejects(callback: () => unknown, ...expectation: (string | RegExp)[]): Promise<void>
+}
+
+/**
+ * Registers tests that every lock store has to pass, as one Japa group.
+ *
+ * The tests use a fresh key each, take about two seconds with a store in memory, and wait for expiries of a few hundred
+ * milliseconds, so a store may take up to about 50 ms for a call.
+ */
+export function registerStoreTestSuite(options: StoreTestSuiteOptions): void {
+  const { test, createStore, configureGroup } = options
+
+  test.group('Lock store', (group) => {
+    configureGroup?.(group)
+
+    let keys = 0
+    /** A fresh key: stores may share a storage that outlives the tests. */
+    const newKey = () => `suite:${process.pid}:${Date.now()}:${keys++}`
+    const newFactory = async (settings?: LockFactoryOptions) =>
+      new LockFactory(await createStore(), settings)
+
+    const check = (title: string, run: (assert: Assert) => Promise<void>) =>
+      test(title, (context) => run((context as unknown as { assert: Assert }).assert))
+
+    check('save: locks a free key and no key that is held', async (assert) => {
+      const store = await createStore()
+      const key = newKey()
+      assert.isTrue(await store.save(key, 'one', 5000))
+      assert.isFalse(await store.save(key, 'two', 5000))
+      assert.isTrue(await store.exists(key))
+      assert.isTrue(await store.save(newKey(), 'two', 5000))
+      await store.delete(key, 'one')
+    })
+
+    check('save: of many at the same time one gets the lock', async (assert) => {
+      const store = await createStore()
+      const key = newKey()
+      const tries = Array.from({ length: 20 }, (_, index) =>
+        store.save(key, `owner-${index}`, 5000)
+      )
+      const saved = await Promise.all(tries)
+      assert.deepEqual(saved.filter(Boolean).length, 1)
+      await store.forceDelete(key)
+    })
+
+    check('save: a key may be any text', async (assert) => {
+      const store = await createStore()
+      for (const text of [
+        "'; DROP TABLE locks; --",
+        'a b\tc',
+        '日本語 🔒',
+        '%_*?[]{}',
+        'x'.repeat(300),
+      ]) {
+        const key = `${newKey()}${text}`
+        assert.isTrue(await store.save(key, 'one', 5000))
+        assert.isFalse(await store.save(key, 'two', 5000))
+        await store.delete(key, 'one')
+        assert.isFalse(await store.exists(key))
+      }
+    })
+
+    check('save: keys that differ in case are different', async (assert) => {
+      const store = await createStore()
+      const key = newKey()
+      assert.isTrue(await store.save(`${key}a`, 'one', 5000))
+      assert.isTrue(await store.save(`${key}A`, 'one', 5000))
+      await store.delete(`${key}a`, 'one')
+      assert.isTrue(await store.exists(`${key}A`))
+      await store.delete(`${key}A`, 'one')
+    })
+
+    check('delete: frees the key for the next', async (assert) => {
+      const store = await createStore()
+      const key = newKey()
+      await store.save(key, 'one', 5000)
+      await store.delete(key, 'one')
+      assert.isFalse(await store.exists(key))
+      assert.isTrue(await store.save(key, 'two', 5000))
+      await store.delete(key, 'two')
+    })
+
+    check('delete: only the owner can, and only while it holds the lock', async (assert) => {
+      const store = await createStore()
+      const key = newKey()
+      await assertNotOwned(() => store.delete(key, 'one'))
+      await store.save(key, 'one', 5000)
+      await assertNotOwned(() => store.delete(key, 'two'))
+      assert.isTrue(await store.exists(key))
+      await store.delete(key, 'one')
+      await assertNotOwned(() => store.delete(key, 'one'))
+    })
+
+    check('forceDelete: frees a key whoever holds it, also if nobody does', async (assert) => {
+      const store = await createStore()
+      const key = newKey()
+      await store.forceDelete(key)
+      await store.save(key, 'one', null)
+      await store.forceDelete(key)
+      assert.isFalse(await store.exists(key))
+      await assertNotOwned(() => store.delete(key, 'one'))
+    })
+
+    check('expiry: an expired lease is as good as none', async (assert) => {
+      const store = await createStore()
+      const key = newKey()
+      await store.save(key, 'one', 200)
+      assert.isTrue(await store.exists(key))
+      await sleep(300)
+      assert.isFalse(await store.exists(key))
+      await assertNotOwned(() => store.delete(key, 'one'))
+      await assertNotOwned(() => store.extend(key, 'one', 1000))
+    })
+
+    check('expiry: the new owner owns the lock fully, the old one no longer', async (assert) => {
+      const store = await createStore()
+      const key = newKey()
+      await store.save(key, 'old', 200)
+      await sleep(300)
+      assert.isTrue(await store.save(key, 'new', 5000))
+      await assertNotOwned(() => store.delete(key, 'old'))
+      await assertNotOwned(() => store.extend(key, 'old', 5000))
+      assert.isTrue(await store.exists(key))
+      await store.extend(key, 'new', 5000)
+      await store.delete(key, 'new')
+    })
+
+    check('expiry: without a TTL there is none', async (assert) => {
+      const store = await createStore()
+      const key = newKey()
+      await store.save(key, 'one', null)
+      await sleep(300)
+      assert.isTrue(await store.exists(key))
+      assert.isFalse(await store.save(key, 'two', 5000))
+      await store.delete(key, 'one')
+    })
+
+    check('extend: makes the lease last from now', async (assert) => {
+      const store = await createStore()
+      const key = newKey()
+      await store.save(key, 'one', 300)
+      await store.extend(key, 'one', 2000)
+      await sleep(500)
+      assert.isTrue(await store.exists(key))
+      await store.extend(key, 'one', 100)
+      await sleep(250)
+      assert.isFalse(await store.exists(key))
+    })
+
+    check('extend: only the owner can', async () => {
+      const store = await createStore()
+      const key = newKey()
+      await assertNotOwned(() => store.extend(key, 'one', 5000))
+      await store.save(key, 'one', 5000)
+      await assertNotOwned(() => store.extend(key, 'two', 5000))
+      await store.delete(key, 'one')
+    })
+
+    check('lock: waits until the holder releases', async (assert) => {
+      const factory = await newFactory()
+      const key = newKey()
+      const holder = factory.createLock(key)
+      await holder.acquire()
+      let isReleased = false
+      const waiter = factory.createLock(key)
+      const waiting = waiter.acquire().then((acquired) => {
+        assert.isTrue(isReleased)
+        return acquired
+      })
+      await sleep(50)
+      isReleased = true
+      await holder.release()
+      assert.isTrue(await waiting)
+      await waiter.release()
+    })
+
+    check('lock: gives up after the timeout and not before', async (assert) => {
+      const factory = await newFactory({ retry: { timeout: 200, delay: 20 } })
+      const key = newKey()
+      const holder = factory.createLock(key)
+      await holder.acquire()
+      const start = Date.now()
+      assert.isFalse(await factory.createLock(key).acquire())
+      assert.isAtLeast(Date.now() - start, 200)
+      await holder.release()
+    })
+
+    check('lock: is granted once the holder has expired', async (assert) => {
+      const factory = await newFactory({ retry: { timeout: 5000, delay: 20 } })
+      const key = newKey()
+      await factory.createLock(key, 200).acquire()
+      const next = factory.createLock(key)
+      assert.isTrue(await next.acquire())
+      await next.release()
+    })
+
+    check(
+      'run: excludes, returns what the callback returns, passes its error on',
+      async (assert) => {
+        const factory = await newFactory()
+        const key = newKey()
+        let running = 0
+        let most = 0
+        const task = async (value: number) => {
+          most = Math.max(most, ++running)
+          await sleep(5)
+          running--
+          return value
+        }
+        const runs = [1, 2, 3, 4].map((value) => factory.createLock(key).run(() => task(value)))
+        assert.deepEqual(
+          await Promise.all(runs),
+          [1, 2, 3, 4].map((value) => [true, value])
+        )
+        assert.deepEqual(most, 1)
+        const failing = factory.createLock(key).run(() => {
+          throw new Error('from the callback')
+        })
+        await assert.rejects(() => failing, 'from the callback')
+        assert.isFalse(await factory.createLock(key).isLocked())
+      }
+    )
+
+    check('serialize: a lock is released by the one that is restored from it', async (assert) => {
+      const factory = await newFactory()
+      const lock = factory.createLock(newKey(), 5000)
+      await lock.acquire()
+      const restored = factory.restoreLock(JSON.parse(JSON.stringify(lock.serialize())))
+      assert.isAtLeast(restored.getRemainingTime() ?? 0, 1)
+      await restored.extend(10_000)
+      await restored.release()
+      assert.isFalse(await lock.isLocked())
+      assert.isNull(restored.getRemainingTime())
+    })
+  })
+}
+
+/** A store may throw the error of this package or of any other that bears the same code. */
+async function assertNotOwned(call: () => unknown): Promise<void> {
+  try {
+    await call()
+  } catch (error) {
+    if (error instanceof E_LOCK_NOT_OWNED) return
+    if (error instanceof Error && 'code' in error && error.code === 'E_LOCK_NOT_OWNED') return
+    throw error
+  }
+  throw new Error('expected the store to throw E_LOCK_NOT_OWNED, but it did not throw')
+}

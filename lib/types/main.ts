@@ -1,0 +1,188 @@
+/**
+ * Public types of the core: stores, locks, retries and durations.
+ */
+
+/**
+ * A span of time: milliseconds as a number (fractions round up), a string such as `'10s'`, `'1m'` or `'2 hours'`
+ * (parsed by {@link https://github.com/lukeed/ms | @lukeed/ms}), or `null` for "no expiry" / "no limit".
+ */
+export type Duration = number | string | null
+
+/**
+ * What a lock store has to do. Methods may be synchronous or return promises.
+ *
+ * Errors that a custom store throws reach the caller of the lock untouched. `delete` and `extend` report a lock that
+ * isn't held by `owner` by throwing `E_LOCK_NOT_OWNED`.
+ */
+export interface LockStore {
+  /**
+   * Saves the lock unless the key is locked already.
+   *
+   * @param key - The key to lock
+   * @param owner - The identity of this acquisition
+   * @param ttl - Milliseconds until the lease expires; `null` means that it doesn't
+   * @returns `true` if the lock was acquired, `false` if somebody else holds it
+   */
+  save(key: string, owner: string, ttl: number | null): Promise<boolean> | boolean
+
+  /**
+   * Deletes the lock if `owner` holds it, otherwise throws `E_LOCK_NOT_OWNED`.
+   */
+  delete(key: string, owner: string): Promise<void> | void
+
+  /**
+   * Deletes the lock whoever holds it. Does nothing if nobody does.
+   */
+  forceDelete(key: string): Promise<void> | void
+
+  /**
+   * Tells whether somebody holds a live lease of the key.
+   */
+  exists(key: string): Promise<boolean> | boolean
+
+  /**
+   * Makes the lease end `duration` milliseconds from now if `owner` holds it, otherwise throws `E_LOCK_NOT_OWNED`.
+   */
+  extend(key: string, owner: string, duration: number): Promise<void> | void
+}
+
+/**
+ * How a store is named in a config: an object whose `driver.factory` makes the store on first use.
+ */
+export interface StoreFactory {
+  driver: {
+    factory: () => LockStore
+  }
+}
+
+/**
+ * A lock as plain JSON, made by `Lock.serialize()` and taken by `restoreLock()`, in this process or another one.
+ */
+export interface SerializedLock {
+  /** The locked key. */
+  key: string
+  /** The identity under which the lock was acquired. */
+  owner: string
+  /** Milliseconds that a lease lasts; `null` for ever. */
+  ttl: number | null
+  /** When the lease ends, in milliseconds since the Unix epoch; `null` if it doesn't or isn't held. */
+  expirationTime: number | null
+}
+
+/**
+ * How long and how often `acquire` tries.
+ */
+export interface RetryConfig {
+  /**
+   * How many chances an acquire has: a positive integer or `Infinity`.
+   *
+   * @default Number.POSITIVE_INFINITY
+   */
+  attempts?: number
+
+  /**
+   * The time between two chances. A release in the same process wakes the next waiter without waiting for it.
+   *
+   * @default 250
+   */
+  delay?: Duration
+
+  /**
+   * The longest time an acquire may take, time inside store calls included.
+   *
+   * @default undefined (no limit)
+   */
+  timeout?: Duration
+}
+
+/**
+ * Options of `Lock.acquire`, `Lock.run`.
+ */
+export interface LockAcquireOptions {
+  /** Overrides the factory's retry settings, one by one. */
+  retry?: RetryConfig
+
+  /**
+   * Ends the wait: the acquire rejects with the signal's reason, its place in the queue is freed and no lease stays
+   * behind. Has no effect once the lock is acquired.
+   */
+  signal?: AbortSignal
+}
+
+/**
+ * The part of a logger that is used. pino's and AdonisJS's loggers have it.
+ */
+export interface Logger {
+  child(bindings: Record<string, unknown>): Logger
+  trace(bindings: object, message?: string): void
+  debug(bindings: object, message?: string): void
+  info(bindings: object, message?: string): void
+  warn(bindings: object, message?: string): void
+  error(bindings: object, message?: string): void
+  fatal(bindings: object, message?: string): void
+  isLevelEnabled?(level: string): boolean
+}
+
+/**
+ * Options of `new LockFactory`.
+ */
+export interface LockFactoryOptions {
+  /** Retry defaults for the locks of this factory. */
+  retry?: RetryConfig
+  /** Where to log; a child with `pkg: 'loquet'` is made of it. Nothing is logged without it. */
+  logger?: Logger
+}
+
+/**
+ * A lock's settings after validation.
+ */
+export interface ResolvedLockConfig {
+  retry: {
+    /** A positive integer or `Infinity`. */
+    attempts: number
+    /** Milliseconds. */
+    delay: number
+    /** Milliseconds. */
+    timeout?: number
+  }
+  logger: Logger
+}
+
+/**
+ * Options of a store that keeps its locks in a database table.
+ */
+export interface DatabaseOptions {
+  /**
+   * The table that holds the locks.
+   *
+   * @default 'verrou'
+   */
+  tableName?: string
+
+  /**
+   * Create the table when it is missing.
+   *
+   * @default true
+   */
+  autoCreateTable?: boolean
+}
+
+/**
+ * What a `DatabaseStore` needs from a database client. Expirations are milliseconds since the Unix epoch.
+ */
+export interface DatabaseAdapter {
+  /** Sets the table that holds the locks. */
+  setTableName(tableName: string): void
+  /** Creates the table unless it exists. */
+  createTableIfNotExists(): Promise<void>
+  /** Inserts a lock; rejects if the key exists. */
+  insertLock(lock: { key: string; owner: string; expiration: number | null }): Promise<void>
+  /** Takes over an expired lock; resolves to the number of changed rows. */
+  acquireLock(lock: { key: string; owner: string; expiration: number | null }): Promise<number>
+  /** Deletes a lock, with `owner` only if it is the owner's. */
+  deleteLock(key: string, owner?: string): Promise<void>
+  /** Moves the expiration of the owner's lock to now plus `duration` ms; resolves to the number of changed rows. */
+  extendLock(key: string, owner: string, duration: number): Promise<number>
+  /** Reads a lock. */
+  getLock(key: string): Promise<{ owner: string; expiration: number | null } | undefined>
+}

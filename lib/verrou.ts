@@ -1,0 +1,115 @@
+import { InvalidArgumentsException } from './errors.js'
+import { LockFactory } from './lock_factory.js'
+import type { Lock } from './lock.js'
+import { resolveRetry } from './retry.js'
+import { assertStore, invalid } from './validation.js'
+import type { Duration, Logger, RetryConfig, SerializedLock, StoreFactory } from './types/main.js'
+
+/**
+ * Settings of a {@link Verrou}.
+ */
+export interface VerrouConfig<KnownStores extends Record<string, StoreFactory>> {
+  /** The store of `createLock` and `restoreLock`. */
+  default: keyof KnownStores
+  /** The stores by name; made on first use. */
+  stores: KnownStores
+  /** Where to log; pino's and AdonisJS's loggers fit. Nothing is logged without it. */
+  logger?: Logger
+  /** Retry defaults for all locks. */
+  retry?: RetryConfig
+}
+
+/**
+ * Locks on several stores, each known by a name.
+ */
+export class Verrou<KnownStores extends Record<string, StoreFactory>> {
+  readonly #config: VerrouConfig<KnownStores>
+  readonly #factories = new Map<keyof KnownStores, LockFactory>()
+  #isClosed = false
+
+  /**
+   * @throws InvalidArgumentsException if `stores`, `default` or the store that it names is missing, or a retry setting
+   * can't be used
+   */
+  constructor(config: VerrouConfig<KnownStores>) {
+    assertConfig(config)
+    resolveRetry(config.retry)
+    this.#config = config
+  }
+
+  /**
+   * The locks of one store; the default one unless named.
+   *
+   * @throws InvalidArgumentsException if there is no such store, or if what its factory makes isn't a store; whatever
+   * the factory throws
+   */
+  use<Name extends keyof KnownStores>(store?: Name): LockFactory {
+    const name = store ?? this.#config.default
+    const known = this.#factories.get(name)
+    if (known !== undefined) return known
+
+    const factory = new LockFactory(this.#makeStore(name), {
+      retry: this.#config.retry,
+      logger: this.#config.logger,
+    })
+    if (this.#isClosed) factory.close()
+    this.#factories.set(name, factory)
+    return factory
+  }
+
+  /**
+   * Makes a lock on the default store; see `LockFactory.createLock`.
+   */
+  createLock(name: string, ttl?: Duration): Lock {
+    return this.use().createLock(name, ttl)
+  }
+
+  /**
+   * Makes a lock of the default store again; see `LockFactory.restoreLock`.
+   */
+  restoreLock(lock: SerializedLock): Lock {
+    return this.use().restoreLock(lock)
+  }
+
+  /**
+   * Ends waiting acquires with E_LOCK_CLOSED and refuses new ones. Locks that are held can still be released, and a
+   * second call does nothing.
+   */
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    for (const factory of this.#factories.values()) factory.close()
+  }
+
+  #makeStore(name: keyof KnownStores) {
+    const { stores } = this.#config
+    if (!Object.hasOwn(stores, name)) {
+      const known = Object.keys(stores).join(', ')
+      throw new InvalidArgumentsException(
+        `Unknown lock store "${String(name)}". Known stores are: ${known}`
+      )
+    }
+    const driver = (stores[name] as StoreFactory | undefined)?.driver
+    if (typeof driver?.factory !== 'function') {
+      throw invalid(
+        `lock store "${String(name)}"`,
+        '{ driver: { factory: () => store } }',
+        stores[name]
+      )
+    }
+    const store = driver.factory()
+    assertStore(store, `lock store "${String(name)}"`)
+    return store
+  }
+}
+
+function assertConfig(config: { default: PropertyKey; stores: object }): void {
+  const { stores, default: name } = config ?? {}
+  if (!stores) throw new InvalidArgumentsException('Missing "stores" property in lock config')
+  if (!name) throw new InvalidArgumentsException('Missing "default" store in lock config')
+  if (!(stores as Record<PropertyKey, unknown>)[name]) {
+    throw new InvalidArgumentsException(
+      `Missing "stores.${String(name)}" in lock config. It is referenced by the "default" property`
+    )
+  }
+}

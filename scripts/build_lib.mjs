@@ -1,0 +1,63 @@
+/**
+ * Compiles lib/ to build/ and generates index.d.ts.
+ *
+ * index.d.ts at the root is the one declaration of the public classes: what a reader opens, and what the package's `.`
+ * entry points at. The declarations in build/ that other entries import would be a second one (and classes with private
+ * members are never assignable to a twin), so they are replaced by re-exports of it.
+ */
+import { execFileSync } from 'node:child_process'
+import { cpSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+import { rollup } from 'rollup'
+import { dts } from 'rollup-plugin-dts'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const build = join(root, 'build')
+
+const BANNER = `/**
+ * The public API of loquet: what \`import … from 'loquet'\` (or from the name it is installed under) gives.
+ *
+ * Generated from lib/ by \`npm run build:lib\`; not to be edited.
+ */
+`
+
+/** Modules whose classes are declared in index.d.ts, and what they export from it. */
+const DECLARED_IN_INDEX = {
+  'lock.d.ts': "export { Lock } from '../index.js'\nexport type { RunResult } from '../index.js'\n",
+  'lock_factory.d.ts': "export { LockFactory } from '../index.js'\n",
+  'verrou.d.ts':
+    "export { Verrou } from '../index.js'\nexport type { VerrouConfig } from '../index.js'\n",
+}
+
+for (const entry of existsSync(build) ? readdirSync(build) : []) {
+  if (entry !== 'native' && !entry.endsWith('.tgz')) rmSync(join(build, entry), { recursive: true })
+}
+
+execFileSync(
+  process.execPath,
+  [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json'],
+  {
+    cwd: root,
+    stdio: 'inherit',
+  }
+)
+cpSync(join(root, 'stubs'), join(build, 'stubs'), { recursive: true })
+
+const bundle = await rollup({
+  input: join(build, 'index.d.ts'),
+  plugins: [dts()],
+  external: [/^@/, /^node:/],
+  onwarn(warning) {
+    throw new Error(warning.message)
+  },
+})
+const { output } = await bundle.generate({ format: 'es' })
+const declarations = BANNER + output[0].code
+const target = join(root, 'index.d.ts')
+if (!existsSync(target) || readFileSync(target, 'utf8') !== declarations) {
+  writeFileSync(target, declarations)
+}
+for (const [file, content] of Object.entries(DECLARED_IN_INDEX))
+  writeFileSync(join(build, file), content)
