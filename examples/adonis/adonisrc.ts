@@ -1,0 +1,28 @@
+import { defineConfig } from '@adonisjs/core/app'
+
+export default defineConfig({
+  commands: [() => import('@adonisjs/core/commands')],
+
+  providers: [
+    () => import('@adonisjs/core/providers/app_provider'),
+    {
+      file: () => import('@adonisjs/core/providers/repl_provider'),
+      environment: ['repl', 'test'],
+    },
+    () => import('@adonisjs/lock/lock_provider'),
+    () => import('#providers/order_provider'),
+  ],
+
+  preloads: [() => import('#start/routes'), () => import('#start/kernel')],
+
+  tests: {
+    suites: [
+      {
+        name: 'functional',
+        files: ['tests/functional/**/*.spec.{ts,js}'],
+        timeout: 30_000,
+      },
+    ],
+    forceExit: false,
+  },
+})

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# The JavaScript side, on what has been built: style, lints, types, the Japa suites, the examples, AdonisJS 7.
+#
+# Usage: npm run test:node
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/steps.sh
+require_tools 20.19.0
+
+if [ ! -f build/index.js ]; then
+  echo 'Nothing is built: run "npm run build" first' >&2
+  exit 1
+fi
+
+loud_step 'TypeScript: format' npx prettier --check .
+loud_step 'TypeScript: lints' npm run --silent lint
+loud_step 'TypeScript: types' npm run --silent typecheck
+loud_step 'Node.js: all suites' node --import tsx __test__/run.ts
+
+step 'Pack the package' bash scripts/pack.sh
+
+# in FOLDER COMMAND...
+in_folder() {
+  (cd "$1" && shift && "$@")
+}
+step 'Example for AdonisJS 6: install' in_folder examples/adonis npm run reinstall
+loud_step 'Example for AdonisJS 6: types' in_folder examples/adonis npm run typecheck
+loud_step 'Example for AdonisJS 6: tests' in_folder examples/adonis npm test
+step 'Example without AdonisJS: install' in_folder examples/plain-node npm run reinstall
+loud_step 'Example without AdonisJS: tests' in_folder examples/plain-node npm test
+
+loud_step 'AdonisJS 7 on Node.js 24' node __test__/adonis/adonis7.mjs build/loquet.tgz
