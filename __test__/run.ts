@@ -1,0 +1,22 @@
+/**
+ * Runs the Japa suites: `node --import tsx __test__/run.ts [suite…] [--files …] [--tests …]`.
+ */
+import { assert } from '@japa/assert'
+import { fileSystem } from '@japa/file-system'
+import { configure, processCLIArgs, run } from '@japa/runner'
+
+const SUITES = ['unit', 'stores', 'adonis', 'lifecycle', 'types']
+
+processCLIArgs(process.argv.slice(2))
+configure({
+  suites: SUITES.map((name) => ({
+    name,
+    files: [`__test__/${name}/**/*.spec.ts`],
+    // Generous: a busy machine with two cores must not turn a slow test into a failing one.
+    timeout: name === 'unit' ? 10_000 : 60_000,
+  })),
+  plugins: [assert(), fileSystem()],
+  forceExit: false,
+})
+
+await run()
