@@ -3,6 +3,7 @@
  *
  * Generated from lib/ by `npm run build:lib`; not to be edited.
  */
+import './build/adonis/types.js'
 import { Exception, InvalidArgumentsException } from '@poppinss/exception';
 
 /**
@@ -137,6 +138,53 @@ interface ResolvedLockConfig {
         timeout?: number;
     };
     logger: Logger;
+}
+/**
+ * Options of a store that keeps its locks in a database table.
+ */
+interface DatabaseOptions {
+    /**
+     * The table that holds the locks.
+     *
+     * @default 'verrou'
+     */
+    tableName?: string;
+    /**
+     * Create the table when it is missing.
+     *
+     * @default true
+     */
+    autoCreateTable?: boolean;
+}
+/**
+ * What a `DatabaseStore` needs from a database client. Expirations are milliseconds since the Unix epoch.
+ */
+interface DatabaseAdapter {
+    /** Sets the table that holds the locks. */
+    setTableName(tableName: string): void;
+    /** Creates the table unless it exists. */
+    createTableIfNotExists(): Promise<void>;
+    /** Inserts a lock; rejects if the key exists. */
+    insertLock(lock: {
+        key: string;
+        owner: string;
+        expiration: number | null;
+    }): Promise<void>;
+    /** Takes over an expired lock; resolves to the number of changed rows. */
+    acquireLock(lock: {
+        key: string;
+        owner: string;
+        expiration: number | null;
+    }): Promise<number>;
+    /** Deletes a lock, with `owner` only if it is the owner's. */
+    deleteLock(key: string, owner?: string): Promise<void>;
+    /** Moves the expiration of the owner's lock to now plus `duration` ms; resolves to the number of changed rows. */
+    extendLock(key: string, owner: string, duration: number): Promise<number>;
+    /** Reads a lock. */
+    getLock(key: string): Promise<{
+        owner: string;
+        expiration: number | null;
+    } | undefined>;
 }
 
 /** What `run` returns: whether the callback ran, and what it returned. */
@@ -552,4 +600,4 @@ declare const stores: {
 };
 
 export { E_LOCK_NOT_OWNED, E_LOCK_STORAGE_ERROR, Lock, LockFactory, Verrou, configure, defineConfig, errors_d as errors, stores };
-export type { RunResult, VerrouConfig };
+export type { ConfigProvider, ConfigProviderApp, ConfigureCodemods, ConfigureCommand, DatabaseAdapter, DatabaseOptions, DatabaseStoreConfig, Duration, DynamoDbOptions, KnownStoresConfig, LockAcquireOptions, LockConfig, LockFactoryOptions, LockStore, Logger, MemoryStoreOptions, RedisStoreConfig, ResolvedLockConfig, RetryConfig, RunResult, SerializedLock, StoreFactory, VerrouConfig };

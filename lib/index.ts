@@ -11,3 +11,16 @@ export { E_LOCK_NOT_OWNED, E_LOCK_STORAGE_ERROR } from './errors.js'
 export { configure } from './adonis/configure.js'
 export { defineConfig } from './adonis/define_config.js'
 export { stores } from './adonis/stores.js'
+// The types in the signatures above: a project that emits declarations has to be able to name what it infers from them.
+export type * from './types/main.js'
+export type {
+  ConfigProvider,
+  ConfigProviderApp,
+  DatabaseStoreConfig,
+  DynamoDbOptions,
+  KnownStoresConfig,
+  LockConfig,
+  RedisStoreConfig,
+} from './adonis/types.js'
+export type { ConfigureCodemods, ConfigureCommand } from './adonis/configure.js'
+export type { MemoryStoreOptions } from './drivers/memory.js'

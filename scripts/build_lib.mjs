@@ -6,7 +6,8 @@
  * members are never assignable to a twin), so they are replaced by re-exports of it.
  */
 import { execFileSync } from 'node:child_process'
-import { cpSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs'
+import { readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -15,6 +16,11 @@ import { dts } from 'rollup-plugin-dts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const build = join(root, 'build')
+
+// Made beside build/ and moved there at the end: a compile error leaves the last good build as it is.
+mkdirSync(join(root, 'tmp'), { recursive: true })
+const staging = mkdtempSync(join(root, 'tmp', 'build-'))
+process.on('exit', () => rmSync(staging, { recursive: true, force: true }))
 
 const BANNER = `/**
  * The public API of loquet: what \`import … from 'loquet'\` (or from the name it is installed under) gives.
@@ -31,22 +37,15 @@ const DECLARED_IN_INDEX = {
     "export { Verrou } from '../index.js'\nexport type { VerrouConfig } from '../index.js'\n",
 }
 
-for (const entry of existsSync(build) ? readdirSync(build) : []) {
-  if (entry !== 'native' && !entry.endsWith('.tgz')) rmSync(join(build, entry), { recursive: true })
-}
-
 execFileSync(
   process.execPath,
-  [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json'],
-  {
-    cwd: root,
-    stdio: 'inherit',
-  }
+  [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', staging],
+  { cwd: root, stdio: 'inherit' }
 )
-cpSync(join(root, 'stubs'), join(build, 'stubs'), { recursive: true })
+cpSync(join(root, 'stubs'), join(staging, 'stubs'), { recursive: true })
 
 const bundle = await rollup({
-  input: join(build, 'index.d.ts'),
+  input: join(staging, 'index.d.ts'),
   plugins: [dts()],
   external: [/^@/, /^node:/],
   onwarn(warning) {
@@ -54,10 +53,18 @@ const bundle = await rollup({
   },
 })
 const { output } = await bundle.generate({ format: 'es' })
-const declarations = BANNER + output[0].code
+// Loads the module that apps augment, so that `declare module '…/types'` finds it wherever `.` is imported.
+const declarations = `${BANNER}import './build/adonis/types.js'\n${output[0].code}`
 const target = join(root, 'index.d.ts')
 if (!existsSync(target) || readFileSync(target, 'utf8') !== declarations) {
   writeFileSync(target, declarations)
 }
-for (const [file, content] of Object.entries(DECLARED_IN_INDEX))
-  writeFileSync(join(build, file), content)
+for (const [file, content] of Object.entries(DECLARED_IN_INDEX)) {
+  writeFileSync(join(staging, file), content)
+}
+
+mkdirSync(build, { recursive: true })
+for (const entry of readdirSync(build)) {
+  if (entry !== 'native' && !entry.endsWith('.tgz')) rmSync(join(build, entry), { recursive: true })
+}
+for (const entry of readdirSync(staging)) renameSync(join(staging, entry), join(build, entry))

@@ -1,0 +1,6 @@
+{
+  providers: [
+    // ...other providers
+    () => import('@adonisjs/lock/lock_provider')
+  ]
+}

@@ -1,0 +1,6 @@
+{
+  database: stores.database({
+    connectionName: 'postgres',
+    tableName: 'my_locks',
+  }),
+}

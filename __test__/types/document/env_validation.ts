@@ -1,0 +1,3 @@
+{
+  LOCK_STORE: Env.schema.enum(['redis', 'database', 'memory'] as const),
+}

@@ -1,0 +1,3 @@
+{
+  memory: stores.memory(),
+}

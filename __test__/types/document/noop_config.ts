@@ -1,0 +1,8 @@
+import { defineConfig } from '@adonisjs/lock'
+
+const lockConfig = defineConfig({
+  default: 'noop',
+  stores: {
+    noop: noopStore({}),
+  },
+})

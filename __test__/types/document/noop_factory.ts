@@ -1,0 +1,3 @@
+function noopStore(options: MyNoopStoreConfig) {
+  return { driver: { factory: () => new NoopStore(options) } }
+}

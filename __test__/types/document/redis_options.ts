@@ -1,0 +1,5 @@
+{
+  redis: stores.redis({
+    connectionName: 'main',
+  }),
+}
