@@ -43,6 +43,11 @@ export function parseDelay(duration: Exclude<Duration, null>, name: string): num
 
 function toMillis(duration: unknown): number | undefined {
   if (typeof duration === 'number') return duration
-  if (typeof duration === 'string') return parseDurationString(duration)
+  // The parser takes a zero for nothing at all.
+  if (typeof duration === 'string') return parseDurationString(duration) ?? parseZero(duration)
   return undefined
+}
+
+function parseZero(duration: string): number | undefined {
+  return /^\s*0+(?:\.0+)?\s*[a-z]*\s*$/i.test(duration) ? 0 : undefined
 }

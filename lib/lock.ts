@@ -1,15 +1,16 @@
 import { randomUUID } from 'node:crypto'
 
 import { ENDLESS, parseDuration } from './duration.js'
-import { BY_NAME, Lease, SETTLED } from './engine/lease.js'
+import { BY_NAME, Lease, SCOPE, SETTLED } from './engine/lease.js'
 import type { AcquireRequest, LockEngine, Waited } from './engine/lease.js'
 import { engineOf } from './engine/resolve.js'
 import { E_LOCK_CLOSED, E_LOCK_NOT_OWNED, InvalidArgumentsException } from './errors.js'
+import { encodeKey } from './key.js'
 import { isClosed } from './lifetime.js'
 import { noopLogger } from './logger.js'
 import { native } from './native.js'
 import { resolveRetry } from './retry.js'
-import { assertKey, assertStore, invalid } from './validation.js'
+import { assertKey, invalid } from './validation.js'
 import type {
   Duration,
   LockAcquireOptions,
@@ -36,12 +37,16 @@ const ONCE = { attempts: 1, delay: 0 }
  */
 export class Lock {
   readonly #key: string
+  /** The key as the engine knows it. */
+  readonly #encodedKey: string
   readonly #engine: LockEngine
   readonly #config: ResolvedLockConfig
   /** Milliseconds; `ENDLESS` for no expiry. */
   readonly #ttl: number
-  /** The owner of the next acquisition, once somebody has asked for it or given it. */
+  /** The owner of the first acquisition, once somebody has asked for it or given it. */
   #owner: string | undefined
+  /** Whether an acquire is under way that would be the first. */
+  #isFirstUnderWay = false
   /** What was acquired, extended or restored last. */
   #lease: Lease | null = null
 
@@ -63,18 +68,19 @@ export class Lock {
     expirationTime?: number | null
   ) {
     assertKey(key)
-    assertStore(lockStore, 'lock store')
     if (owner !== undefined && (typeof owner !== 'string' || owner === '')) {
       throw invalid('lock owner', 'a non-empty string', owner)
     }
     this.#key = key
+    this.#encodedKey = encodeKey(key)
     this.#engine = engineOf(lockStore)
     this.#config = config
     this.#owner = owner
     this.#ttl = ttl === undefined ? ENDLESS : parseDuration(ttl, 'lock TTL')
     if (owner !== undefined && typeof expirationTime === 'number') {
       const endsAt = native.now() + (expirationTime - Date.now())
-      this.#lease = new Lease(key, owner, endsAt)
+      this.#lease = new Lease(this.#encodedKey, owner, endsAt)
+      this.#lease.expirationTime = expirationTime
     }
   }
 
@@ -150,7 +156,7 @@ export class Lock {
    * Frees the key whoever holds it.
    */
   async forceRelease(): Promise<void> {
-    await this.#engine.forceRelease(this.#key)
+    await this.#engine.forceRelease(this.#encodedKey)
     if (this.#lease !== null) this.#lease.released = true
     this.#debug('Lock released by force')
   }
@@ -175,7 +181,7 @@ export class Lock {
    * Tells whether somebody, anybody, holds the key.
    */
   async isLocked(): Promise<boolean> {
-    return this.#engine.exists(this.#key)
+    return this.#engine.exists(this.#encodedKey)
   }
 
   /**
@@ -209,12 +215,11 @@ export class Lock {
    * The lock as plain JSON, for `restoreLock` in this process or another one.
    */
   serialize(): SerializedLock {
-    const remaining = this.getRemainingTime()
     return {
       key: this.#key,
       owner: this.getOwner(),
       ttl: this.#ttl === ENDLESS ? null : this.#ttl,
-      expirationTime: remaining === null ? null : Math.floor(Date.now() + remaining),
+      expirationTime: this.#expirationTime(),
     }
   }
 
@@ -227,9 +232,18 @@ export class Lock {
    *
    * @internal
    */
-  [SETTLED](lease: Lease | null, owner: string | undefined): void {
-    if (lease !== null) this.#take(lease)
-    else this.#giveBack(owner)
+  [SETTLED](lease: Lease | null, isFirst: boolean): void {
+    if (isFirst) this.#isFirstUnderWay = false
+    if (lease !== null) this.#take(lease, isFirst)
+  }
+
+  /**
+   * The settings that this lock was made under.
+   *
+   * @internal
+   */
+  get [SCOPE](): object {
+    return this.#config
   }
 
   /** Begins to acquire. What isn't a promise is the answer. */
@@ -249,31 +263,39 @@ export class Lock {
       signal = options.signal
       if (signal !== undefined) assertNotAborted(signal)
     }
-    // The owner that was shown or given belongs to one acquisition only; it comes back if there is none.
-    const owner = this.#lease === null ? this.#owner : undefined
-    this.#owner = undefined
+    // The owner that was shown or given belongs to one acquisition only: the first.
+    const isFirst = this.#lease === null && !this.#isFirstUnderWay
+    if (isFirst && this.#engine.namesOwners) this.#owner ??= randomUUID()
     const request: AcquireRequest = {
       acquirer: this,
-      key: this.#key,
-      owner,
+      key: this.#encodedKey,
+      owner: isFirst ? this.#owner : undefined,
       ttl: this.#ttl,
       retry,
       signal,
+      isFirst,
       wantsLease,
     }
-    const started = this.#engine.acquire(request)
-    if (started === null) this.#giveBack(owner)
-    else if (started instanceof Lease) this.#take(started)
+    if (isFirst) this.#isFirstUnderWay = true
+    let started: Lease | null | Promise<Waited> = null
+    try {
+      started = this.#engine.acquire(request)
+    } finally {
+      // A promise has told, or will tell, by itself.
+      if (isFirst && !(started instanceof Promise)) this.#isFirstUnderWay = false
+    }
+    if (started instanceof Lease) this.#take(started, isFirst)
     return started
   }
 
-  #take(lease: Lease): void {
+  #take(lease: Lease, isFirst: boolean): void {
     this.#lease = lease
+    if (isFirst) {
+      // Somebody asked for the owner while the acquire waited.
+      if (this.#owner !== undefined) this.#engine.nameOf(lease, this.#owner)
+      this.#owner = undefined
+    }
     this.#debug('Lock acquired')
-  }
-
-  #giveBack(owner: string | undefined): void {
-    if (this.#lease === null) this.#owner ??= owner
   }
 
   /** Runs a callback under a lease, once it is there, and releases it. */
@@ -325,9 +347,15 @@ export class Lock {
     this.#debug('Lock released')
   }
 
+  #expirationTime(): number | null {
+    const remaining = this.getRemainingTime()
+    if (this.#lease === null || remaining === null) return null
+    return (this.#lease.expirationTime ??= Math.floor(Date.now() + remaining))
+  }
+
   /** The lease that this object would have if its owner holds the key: it was restored, or never acquired. */
   #unconfirmedLease(): Lease {
-    return new Lease(this.#key, this.getOwner(), Number.POSITIVE_INFINITY, BY_NAME)
+    return new Lease(this.#encodedKey, this.getOwner(), Number.POSITIVE_INFINITY, BY_NAME)
   }
 
   #debug(message: string): void {

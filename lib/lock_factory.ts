@@ -65,6 +65,6 @@ export class LockFactory {
    */
   close(): void {
     markClosed(this.#config)
-    engineOf(this.#store).close()
+    engineOf(this.#store).close(this.#config)
   }
 }

@@ -27,6 +27,8 @@ export const numbers = new Float64Array(RECORDS + CAPACITY * RECORD)
 
 /** Somebody who waits for a settlement. */
 export interface Ticketed {
+  /** The settings under which it waits; see `SCOPE`. */
+  readonly scope?: object
   granted(slot: number, serial: number, endsAt: number): void
   refused(): void
   closed(): void
@@ -83,6 +85,17 @@ export function giveBackTicket(ticket: number): Ticketed | undefined {
     freeTickets.push(ticket)
   }
   return holder
+}
+
+/**
+ * The tickets of those who wait under the given settings.
+ */
+export function ticketsOf(scope: object): number[] {
+  const found: number[] = []
+  for (const [ticket, holder] of tickets.entries()) {
+    if (holder?.scope === scope) found.push(ticket)
+  }
+  return found
 }
 
 /**

@@ -107,7 +107,9 @@ function assertConfig(config: { default: PropertyKey; stores: object }): void {
   const { stores, default: name } = config ?? {}
   if (!stores) throw new InvalidArgumentsException('Missing "stores" property in lock config')
   if (!name) throw new InvalidArgumentsException('Missing "default" store in lock config')
-  if (!(stores as Record<PropertyKey, unknown>)[name]) {
+  // What every object has (`toString`, say) is no store.
+  const store = Object.hasOwn(stores, name) ? (stores as Record<PropertyKey, unknown>)[name] : null
+  if (!store) {
     throw new InvalidArgumentsException(
       `Missing "stores.${String(name)}" in lock config. It is referenced by the "default" property`
     )

@@ -1,6 +1,7 @@
 import { ENDLESS, parseDuration } from '../duration.js'
 import { BY_NAME, Lease } from '../engine/lease.js'
 import { SpaceEngine } from '../engine/space_engine.js'
+import { encodeKey } from '../key.js'
 import { assertKey, invalid } from '../validation.js'
 import type { LockStore } from '../types/main.js'
 
@@ -47,7 +48,10 @@ export class MemoryStore implements LockStore {
    */
   async save(key: string, owner: string, ttl: number | null): Promise<boolean> {
     assertKey(key)
-    return this.#engine.attempt(key, assertOwner(owner), parseDuration(ttl, 'lock TTL')) !== null
+    return (
+      this.#engine.attempt(encodeKey(key), assertOwner(owner), parseDuration(ttl, 'lock TTL')) !==
+      null
+    )
   }
 
   /**
@@ -63,7 +67,7 @@ export class MemoryStore implements LockStore {
    */
   async forceDelete(key: string): Promise<void> {
     assertKey(key)
-    this.#engine.forceRelease(key)
+    this.#engine.forceRelease(encodeKey(key))
   }
 
   /**
@@ -71,7 +75,7 @@ export class MemoryStore implements LockStore {
    */
   async exists(key: string): Promise<boolean> {
     assertKey(key)
-    return this.#engine.exists(key)
+    return this.#engine.exists(encodeKey(key))
   }
 
   /**
@@ -108,7 +112,7 @@ export function memoryStore(options?: MemoryStoreOptions): { factory: () => Memo
 }
 
 function leaseOf(key: string, owner: string): Lease {
-  return new Lease(key, assertOwner(owner), ENDLESS, BY_NAME)
+  return new Lease(encodeKey(key), assertOwner(owner), ENDLESS, BY_NAME)
 }
 
 function assertOwner(owner: string): string {

@@ -9,9 +9,11 @@ export const BY_NAME = -1
 export class Lease {
   /** Whether it was released through the object that holds it. */
   released = false
+  /** When it ends by the wall clock, once somebody has asked; kept, so that the answer is always the same. */
+  expirationTime: number | undefined = undefined
 
   /**
-   * @param key - What is locked
+   * @param key - What is locked, encoded
    * @param owner - The identity of the acquisition; a lock in memory gets one only when somebody asks
    * @param endsAt - When it ends, in milliseconds of the addon's monotonic clock; `Infinity` for never
    * @param slot - The lease's place in a native store, or {@link BY_NAME}
@@ -24,25 +26,37 @@ export class Lease {
     readonly slot: number = BY_NAME,
     readonly serial: number = 0
   ) {}
+
+  /** It has been extended. */
+  extendTo(endsAt: number): void {
+    this.endsAt = endsAt
+    this.expirationTime = undefined
+  }
 }
 
 /** How an engine tells a lock that an acquire of it has ended. */
 export const SETTLED = Symbol('settled')
 
+/** Under which settings a lock was made; all locks of one factory have the same. */
+export const SCOPE = Symbol('scope')
+
 /**
  * Whoever acquires: told synchronously, so that what the lock says about itself is true before any promise callback.
  */
 export interface Acquirer {
+  readonly [SCOPE]: object
+
   /**
    * @param lease - The lease, or `null` if there is none
-   * @param owner - The owner that was given for the acquire
+   * @param isFirst - As in the request
    */
-  [SETTLED](lease: Lease | null, owner: string | undefined): void
+  [SETTLED](lease: Lease | null, isFirst: boolean): void
 }
 
 /** What one acquire wants. */
 export interface AcquireRequest {
   acquirer: Acquirer
+  /** Encoded, see `encodeKey`. */
   key: string
   /** The owner to acquire for; the engine makes one if there is none. */
   owner: string | undefined
@@ -50,6 +64,8 @@ export interface AcquireRequest {
   ttl: number
   retry: ResolvedLockConfig['retry']
   signal: AbortSignal | undefined
+  /** Whether the lease would be the one that bears the owner that the lock has shown. */
+  isFirst: boolean
   /** Whether the promise resolves to the lease (or `null`) instead of a boolean. */
   wantsLease: boolean
 }
@@ -75,8 +91,10 @@ export interface LockEngine {
   forceRelease(key: string): void | Promise<void>
   /** Whether anybody holds the key. */
   exists(key: string): boolean | Promise<boolean>
-  /** The owner's name of a lease. */
-  nameOf(lease: Lease): string
-  /** Ends all waits with E_LOCK_CLOSED. */
-  close(): void
+  /** Whether every acquisition has a name from the start, because the store wants one. */
+  readonly namesOwners: boolean
+  /** The owner's name of a lease; if it has none yet, it gets `name`, or a new one. */
+  nameOf(lease: Lease, name?: string): string
+  /** Ends the waits of the locks that were made under these settings, with E_LOCK_CLOSED. */
+  close(scope: object): void
 }

@@ -23,6 +23,7 @@ import {
   native,
   numbers,
   takeTicket,
+  ticketsOf,
 } from '../native.js'
 
 /** No more often than this, in milliseconds, the memory of expired leases is freed. */
@@ -38,6 +39,7 @@ const shared = new Map<string, SpaceEngine>()
  * The engine of a lock space in memory. Everything is answered within the call; only waiting takes time.
  */
 export class SpaceEngine implements LockEngine {
+  readonly namesOwners = false
   readonly #space: number
   readonly #timer: DeadlineTimer
   #isSweeping = false
@@ -113,7 +115,7 @@ export class SpaceEngine implements LockEngine {
     const endsAt = numbers[ENDS_AT]
     this.#finish(status)
     if ((status & DONE) === 0) throw new E_LOCK_NOT_OWNED()
-    lease.endsAt = endsAt
+    lease.extendTo(endsAt)
     this.#sweepLater(endsAt)
   }
 
@@ -125,16 +127,16 @@ export class SpaceEngine implements LockEngine {
     return native.exists(this.#space, key)
   }
 
-  nameOf(lease: Lease): string {
+  nameOf(lease: Lease, name?: string): string {
     if (lease.owner === undefined) {
-      lease.owner = randomUUID()
+      lease.owner = name ?? randomUUID()
       native.nameOwner(this.#space, lease.slot, lease.serial, lease.owner)
     }
     return lease.owner
   }
 
-  close(): void {
-    this.#finish(native.closeSpace(this.#space))
+  close(scope: object): void {
+    this.#finish(native.dismiss(this.#space, ticketsOf(scope)))
   }
 
   /** How many leases and waiters there are. */

@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
 
 import { E_LOCK_NOT_OWNED } from '../errors.js'
+import { decodeKey } from '../key.js'
 import { DeadlineTimer } from './deadline_timer.js'
 import { BY_NAME, type Lease } from './lease.js'
 import type { AcquireRequest, LockEngine, Waited } from './lease.js'
 import { AbortableWait, Wait } from './wait.js'
-import { environment, giveBackTicket, native, takeTicket } from '../native.js'
+import { environment, giveBackTicket, native, takeTicket, ticketsOf } from '../native.js'
 import type { ShellEffect, ShellStep } from '#binding'
 import type { Ticketed } from '../native.js'
 import type { LockStore } from '../types/main.js'
@@ -36,6 +37,7 @@ class PendingRelease implements Ticketed {
  * are synchronous everything but waiting is synchronous too.
  */
 export class StoreEngine implements LockEngine {
+  readonly namesOwners = true
   readonly #store: LockStore
   readonly #shell: number
   readonly #timer: DeadlineTimer
@@ -90,30 +92,30 @@ export class StoreEngine implements LockEngine {
 
   extend(lease: Lease, ttl: number): void | Promise<void> {
     const sentAt = native.now()
-    const extended = this.#store.extend(lease.key, this.nameOf(lease), ttl)
+    const extended = this.#store.extend(decodeKey(lease.key), this.nameOf(lease), ttl)
     const note = () => {
-      lease.endsAt = sentAt + ttl
+      lease.extendTo(sentAt + ttl)
       this.#perform(native.shellExtended(this.#shell, lease.key, lease.endsAt))
     }
     return isPromise(extended) ? extended.then(note) : note()
   }
 
   forceRelease(key: string): void | Promise<void> {
-    const deleted = this.#store.forceDelete(key)
+    const deleted = this.#store.forceDelete(decodeKey(key))
     const note = () => this.#perform(native.shellWoken(this.#shell, key))
     return isPromise(deleted) ? deleted.then(note) : note()
   }
 
   exists(key: string): boolean | Promise<boolean> {
-    return this.#store.exists(key)
+    return this.#store.exists(decodeKey(key))
   }
 
-  nameOf(lease: Lease): string {
-    return (lease.owner ??= randomUUID())
+  nameOf(lease: Lease, name?: string): string {
+    return (lease.owner ??= name ?? randomUUID())
   }
 
-  close(): void {
-    this.#perform(native.shellClose(this.#shell))
+  close(scope: object): void {
+    this.#perform(native.shellDismiss(this.#shell, ticketsOf(scope)))
   }
 
   /** A deadline has come. */
@@ -133,7 +135,8 @@ export class StoreEngine implements LockEngine {
   }
 
   #performOne(effect: ShellEffect, thrown: Thrown | undefined): void {
-    const { kind, id, key = '', owner = '' } = effect
+    const { kind, id, owner = '' } = effect
+    const key = decodeKey(effect.key ?? '')
     if (kind === 'settle') {
       settle(giveBackTicket(id), effect, thrown)
     } else if (kind === 'save') {

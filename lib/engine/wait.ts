@@ -1,5 +1,6 @@
 import { E_LOCK_CLOSED } from '../errors.js'
-import { SETTLED, Lease } from './lease.js'
+import { offAbort, onAbort } from './abort.js'
+import { SCOPE, SETTLED, Lease } from './lease.js'
 import type { AcquireRequest, Acquirer, Waited } from './lease.js'
 import type { Ticketed } from '../native.js'
 
@@ -16,6 +17,7 @@ export class Wait implements Ticketed {
   readonly #acquirer: Acquirer
   readonly #key: string
   readonly #owner: string | undefined
+  readonly #isFirst: boolean
   readonly #wantsLease: boolean
   readonly #settle: Settle
 
@@ -23,18 +25,23 @@ export class Wait implements Ticketed {
     this.#acquirer = request.acquirer
     this.#key = request.key
     this.#owner = request.owner
+    this.#isFirst = request.isFirst
     this.#wantsLease = request.wantsLease
     this.#settle = settle
   }
 
+  get scope(): object {
+    return this.#acquirer[SCOPE]
+  }
+
   granted(slot: number, serial: number, endsAt: number): void {
     const lease = new Lease(this.#key, this.#owner, endsAt, slot, serial)
-    this.#acquirer[SETTLED](lease, this.#owner)
+    this.#acquirer[SETTLED](lease, this.#isFirst)
     this.#settle(this.#wantsLease ? lease : true)
   }
 
   refused(): void {
-    this.#acquirer[SETTLED](null, this.#owner)
+    this.#acquirer[SETTLED](null, this.#isFirst)
     this.#settle(this.#wantsLease ? null : false)
   }
 
@@ -43,7 +50,7 @@ export class Wait implements Ticketed {
   }
 
   failed(reason: unknown): void {
-    this.#acquirer[SETTLED](null, this.#owner)
+    this.#acquirer[SETTLED](null, this.#isFirst)
     this.#settle(Promise.reject(reason))
   }
 }
@@ -84,7 +91,7 @@ export class AbortableWait extends Wait {
       cancel(this)
       super.failed(signal.reason)
     }
-    signal.addEventListener('abort', this.#onAbort, { once: true })
+    onAbort(signal, this.#onAbort)
   }
 
   override granted(slot: number, serial: number, endsAt: number): void {
@@ -108,6 +115,6 @@ export class AbortableWait extends Wait {
   }
 
   #forget(): void {
-    this.#signal.removeEventListener('abort', this.#onAbort)
+    offAbort(this.#signal, this.#onAbort)
   }
 }

@@ -192,6 +192,7 @@ impl Handle {
 
     /// Releases the lock of `key` that `owner` holds. Done even if the future is dropped.
     ///
+    /// # Errors
     /// The future fails with `NotOwned` if the owner doesn't hold it, otherwise as [`acquire`](Self::acquire) does.
     pub fn release(&self, key: Key, owner: Owner) -> impl Future<Output = Result<()>> + Send + use<> {
         let (answer, outcome) = oneshot::channel();
@@ -214,7 +215,9 @@ impl Handle {
 
     /// Makes the lease that `owner` has of `key` end `ttl` from now.
     ///
-    /// The future fails with `NotOwned` if the owner doesn't hold it; an expired lease isn't revived.
+    /// # Errors
+    /// The future fails with `NotOwned` if the owner doesn't hold it (an expired lease isn't revived), otherwise as
+    /// [`acquire`](Self::acquire) does.
     pub fn extend(
         &self,
         key: Key,
@@ -236,6 +239,9 @@ impl Handle {
     }
 
     /// Frees the lock of `key` whoever holds it.
+    ///
+    /// # Errors
+    /// The future fails with `Storage` or `Uncertain` if the store does, and with `Closed`.
     pub fn force_release(&self, key: Key) -> impl Future<Output = Result<()>> + Send + use<> {
         let store = self.store;
         let reply = self.direct(Command::ForceDelete { key });
@@ -248,6 +254,9 @@ impl Handle {
     }
 
     /// Whether anybody holds the lock of `key`.
+    ///
+    /// # Errors
+    /// The future fails with `Storage` or `Uncertain` if the store does, and with `Closed`.
     pub fn exists(&self, key: Key) -> impl Future<Output = Result<bool>> + Send + use<> {
         let store = self.store;
         let reply = self.direct(Command::Exists { key });

@@ -3,6 +3,8 @@
 //! Uncontended, an acquire is one save and a release one delete; the machine hears of neither. Only an acquire that finds
 //! the lock held enters it, with its first chance used up.
 
+use std::collections::HashSet;
+
 use super::machine::{Effect, Effects, Machine, Outcome, Request};
 use super::queue::WaiterId;
 use crate::clock::Moment;
@@ -128,9 +130,9 @@ impl<S: ImmediateStore> Inline<S> {
         self.perform(now);
     }
 
-    /// One tenant, or with `None` everybody, stops waiting and is told so.
-    pub fn close(&mut self, now: Moment, tenant: Option<u32>) {
-        self.machine.close(now, tenant, &mut self.effects);
+    /// Those who wait under the given tickets stop waiting and are told so.
+    pub fn dismiss(&mut self, now: Moment, tickets: &HashSet<Ticket>) {
+        self.machine.dismiss(now, tickets, &mut self.effects);
         self.perform(now);
     }
 
@@ -361,15 +363,17 @@ mod tests {
     }
 
     #[test]
-    fn closing_tells_every_waiter_of_the_tenant() {
+    fn those_who_are_dismissed_are_told_and_the_others_stay() {
         let mut inline = Inline::new(MemoryStore::default());
         lease(inline.acquire(at(0), request(0, Ttl::FOREVER, WAIT)));
-        inline.acquire(at(1), request(1, Ttl::FOREVER, WAIT));
-        inline.acquire(at(1), request(2, Ttl::FOREVER, WAIT));
-        inline.close(at(2), Some(7));
-        assert_eq!(settled(&mut inline), []);
-        inline.close(at(2), None);
-        assert_eq!(settled(&mut inline), [(1, "closed"), (2, "closed")]);
+        for number in 1..=3 {
+            inline.acquire(at(1), request(number, Ttl::FOREVER, WAIT));
+        }
+        let ticket = |number| Ticket { tenant: 1, number };
+        inline.dismiss(at(2), &HashSet::from([ticket(1), ticket(3), ticket(9)]));
+        assert_eq!(settled(&mut inline), [(1, "closed"), (3, "closed")]);
+        inline.dismiss(at(2), &HashSet::from([ticket(2)]));
+        assert_eq!(settled(&mut inline), [(2, "closed")]);
         assert!(inline.machine.is_idle());
     }
 }

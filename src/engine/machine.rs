@@ -38,7 +38,7 @@
 //! [`next_deadline`](Machine::next_deadline) has come. Each ticket gets exactly one [`Effect::Settle`], unless it is
 //! cancelled.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use slab::Slab;
@@ -53,7 +53,9 @@ use crate::lease::{Holder, Key, Lease, Owner, Ticket, Ttl};
 use crate::store::{Capability, Save};
 
 mod answers;
+mod orphans;
 mod steps;
+mod turns;
 
 /// How long the head of a queue holds back after a true release that ends a run of local hand-overs.
 pub const TURN: Duration = Duration::from_millis(5);
@@ -335,6 +337,19 @@ impl Machine {
         }
     }
 
+    /// Event: those who wait under the given tickets stop waiting and are told so with [`Outcome::Closed`].
+    pub fn dismiss(&mut self, now: Moment, tickets: &HashSet<Ticket>, effects: &mut Effects) {
+        let meant: Vec<_> = self
+            .lobby
+            .ids()
+            .filter(|(_, ticket)| tickets.contains(ticket))
+            .map(|(id, _)| id)
+            .collect();
+        for waiter in meant {
+            self.settle(now, waiter, Outcome::Closed, effects);
+        }
+    }
+
     /// Event: time has passed.
     pub fn tick(&mut self, now: Moment, effects: &mut Effects) {
         loop {
@@ -344,10 +359,14 @@ impl Machine {
                 .pop_due(now, |at, due| matters(lobby, ops, at, due))
             {
                 Some(Due::Try { queue, .. }) => {
-                    if let Some(line) = self.lobby.queue_mut(queue) {
-                        line.next_try = Moment::NEVER;
-                    }
-                    self.ask(now, queue, false, effects);
+                    let Some(line) = self.lobby.queue_mut(queue) else {
+                        continue;
+                    };
+                    line.next_try = Moment::NEVER;
+                    // A save at the end of a lease is one of the head's chances; one for the sake of somebody behind it
+                    // with a shorter delay isn't.
+                    let counts = std::mem::take(&mut line.awaits_end);
+                    self.ask(now, queue, counts, effects);
                 }
                 Some(Due::Forget { op, .. }) => self.forget_again(op, effects),
                 Some(Due::GiveUp { waiter, serial }) => {

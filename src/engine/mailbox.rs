@@ -91,3 +91,96 @@ mod tests {
         assert_eq!(mailbox.post(4), Err(4));
     }
 }
+
+/// Every interleaving of a poster and the owner, by model checking:
+/// `RUSTFLAGS="--cfg loom" cargo test --no-default-features --lib --release loom`.
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+
+    /// The owner's bell: it counts the rings that have not been answered by a take.
+    #[derive(Default)]
+    struct Bell(Mutex<usize>);
+
+    impl Bell {
+        fn ring(&self) {
+            *self.0.lock().unwrap() += 1;
+        }
+
+        fn answer(&self) -> bool {
+            let mut rings = self.0.lock().unwrap();
+            let was_rung = *rings > 0;
+            *rings = rings.saturating_sub(1);
+            was_rung
+        }
+    }
+
+    fn post(mailbox: &Mailbox<u32>, bell: &Bell, letter: u32) -> bool {
+        match mailbox.post(letter) {
+            Ok(must_ring) => {
+                if must_ring {
+                    bell.ring();
+                }
+                true
+            }
+            Err(returned) => {
+                assert_eq!(returned, letter);
+                false
+            }
+        }
+    }
+
+    #[test]
+    fn loom_every_letter_is_taken_by_an_owner_who_comes_only_when_rung_for() {
+        loom::model(|| {
+            let mailbox = Arc::new(Mailbox::default());
+            let bell = Arc::new(Bell::default());
+            let posters: Vec<_> = [1, 2]
+                .map(|letter| {
+                    let (mailbox, bell) = (Arc::clone(&mailbox), Arc::clone(&bell));
+                    thread::spawn(move || post(&mailbox, &bell, letter))
+                })
+                .into();
+            let mut taken = Vec::new();
+            if bell.answer() {
+                taken.extend(mailbox.take());
+            }
+            for poster in posters {
+                assert!(poster.join().unwrap());
+            }
+            while bell.answer() {
+                taken.extend(mailbox.take());
+            }
+            taken.sort_unstable();
+            assert_eq!(taken, [1, 2], "a letter lies there and nobody rings");
+        });
+    }
+
+    #[test]
+    fn loom_a_letter_is_taken_or_given_back_by_close_or_refused() {
+        loom::model(|| {
+            let mailbox = Arc::new(Mailbox::default());
+            let bell = Arc::new(Bell::default());
+            let poster = {
+                let (mailbox, bell) = (Arc::clone(&mailbox), Arc::clone(&bell));
+                thread::spawn(move || [1, 2].map(|letter| post(&mailbox, &bell, letter)))
+            };
+            let mut seen = Vec::new();
+            if bell.answer() {
+                seen.extend(mailbox.take());
+            }
+            seen.extend(mailbox.close());
+            let accepted = poster
+                .join()
+                .unwrap()
+                .into_iter()
+                .filter(|accepted| *accepted)
+                .count();
+            assert_eq!(seen, (1..=2).take(accepted).collect::<Vec<_>>());
+            assert!(mailbox.close().is_empty(), "accepted after the end");
+        });
+    }
+}

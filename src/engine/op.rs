@@ -53,7 +53,8 @@ pub(super) enum Op {
     HandOver {
         attempt: Attempt,
         from: Holder,
-        release: Option<Ticket> },
+        release: Option<Ticket>,
+    },
     /// A release.
     Delete {
         key: Key,

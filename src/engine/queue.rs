@@ -70,6 +70,7 @@ pub(super) enum Phase {
 
 /// The waiters for one key, in the order of their arrival.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // each of them is independent of the others
 pub(super) struct Queue {
     pub(super) key: Key,
     pub(super) phase: Phase,
@@ -79,6 +80,8 @@ pub(super) struct Queue {
     pub(super) last_asked: Moment,
     /// When it is asked again unless something wakes the queue earlier.
     pub(super) next_try: Moment,
+    /// Whether `next_try` is when a lease ends, and not a poll.
+    pub(super) awaits_end: bool,
     /// Tells the present `next_try` from earlier ones in the deadline heap.
     pub(super) stamp: u32,
     /// Others go first until `next_try`, whatever wakes the queue.
@@ -299,6 +302,7 @@ impl Lobby {
             recheck: false,
             last_asked: Moment::START,
             next_try: Moment::NEVER,
+            awaits_end: false,
             stamp,
             stands_back: false,
             released_at: None,

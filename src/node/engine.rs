@@ -141,11 +141,17 @@ pub fn tick(space: u32) -> Result<u32> {
     })
 }
 
-/// Ends the waits of this environment in the space. Status: nothing but settlements.
+/// Ends the waits of this environment that have the given tickets. Status: nothing but settlements.
 #[napi]
-pub fn close_space(space: u32) -> Result<u32> {
+pub fn dismiss(space: u32, tickets: Vec<u32>) -> Result<u32> {
     Environment::with(space, |environment| {
-        environment.operate(space, |engine, tenant, now| engine.close(now, Some(tenant)))?;
+        environment.operate(space, |engine, tenant, now| {
+            let tickets = tickets
+                .into_iter()
+                .map(|number| Ticket { tenant, number })
+                .collect();
+            engine.dismiss(now, &tickets);
+        })?;
         finish(environment, space, 0)
     })
 }

@@ -9,8 +9,8 @@ use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
-use napi::bindgen_prelude::{JsValue, Object};
-use napi::{Env, sys};
+use napi::bindgen_prelude::{JsValue, Unknown};
+use napi::{Env, ValueType, sys};
 use napi_derive::napi;
 
 use super::engine;
@@ -21,7 +21,10 @@ const INLINE: usize = 256;
 
 /// Adds `acquire(space, key, ttl, inTurn, owner?)` and `release(space, slot, serial)` to `target`. Both return a status.
 #[napi]
-pub fn install_hot_path(env: Env, target: Object<'_>) -> Result<()> {
+pub fn install_hot_path(env: Env, #[napi(ts_arg_type = "object")] target: Unknown<'_>) -> Result<()> {
+    if !matches!(target.get_type(), Ok(ValueType::Object)) {
+        return Err(internal("an object was expected"));
+    }
     for (name, callback) in [
         (c"acquire", acquire as Callback),
         (c"release", release as Callback),
@@ -33,7 +36,7 @@ pub fn install_hot_path(env: Env, target: Object<'_>) -> Result<()> {
 
 type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
 
-fn define(env: &Env, target: &Object<'_>, name: &CStr, callback: Callback) -> Result<()> {
+fn define(env: &Env, target: &Unknown<'_>, name: &CStr, callback: Callback) -> Result<()> {
     let mut function = ptr::null_mut();
     // SAFETY: `env` is live and on its thread (napi hands out `Env` only there); `name` is NUL-terminated and copied by
     // the call; the callback needs no data pointer, so nothing has to outlive it.

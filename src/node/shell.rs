@@ -182,10 +182,13 @@ pub fn shell_tick(shell: u32) -> Result<ShellStep> {
     run(shell, |machine, now, effects| machine.tick(now, effects))
 }
 
-/// Everybody stops waiting.
+/// Those who have the given tickets stop waiting.
 #[napi]
-pub fn shell_close(shell: u32) -> Result<ShellStep> {
-    run(shell, |machine, now, effects| machine.close(now, None, effects))
+pub fn shell_dismiss(shell: u32, tickets: Vec<u32>) -> Result<ShellStep> {
+    let tickets = tickets.into_iter().map(own).collect();
+    run(shell, |machine, now, effects| {
+        machine.dismiss(now, &tickets, effects);
+    })
 }
 
 impl Shell {
@@ -215,7 +218,9 @@ impl Shell {
                 op, key, owner, ttl, ..
             } => {
                 self.ends.insert(op, ttl.expiry_from(now));
-                let millis = ttl.span().map_or(0.0, |span| span.as_secs_f64() * 1e3);
+                // Whole milliseconds are exact below 2^53; through seconds they wouldn't be.
+                #[allow(clippy::cast_precision_loss)]
+                let millis = ttl.span().map_or(0.0, |span| span.as_millis() as f64);
                 Some(ShellEffect {
                     ttl: Some(millis),
                     ..command("save", op, &key, &owner)

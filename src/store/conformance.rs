@@ -5,67 +5,15 @@
 
 use std::time::Duration;
 
-use super::memory::MemoryStore;
-use super::served::{claim, perform};
-use super::{Answer, BoxFuture, Capability, Command, ImmediateStore, LockStore, Reply};
-use crate::clock::{Clock, ManualClock};
+use super::served::claim;
+use super::{Answer, Command};
 use crate::lease::{Holder, Key, Lease, Owner, Ttl};
 
-/// A store under test.
-pub trait Subject {
-    /// What the store promises.
-    fn capability(&self) -> Capability;
+mod subject;
+#[cfg(test)]
+mod tests;
 
-    /// Performs a batch.
-    fn execute(&mut self, batch: Vec<Command>) -> BoxFuture<'_, Vec<Reply>>;
-
-    /// Lets the store's time pass.
-    fn pass(&mut self, span: Duration) -> BoxFuture<'_, ()>;
-}
-
-/// A store that answers at once, on a clock that is moved by hand.
-#[derive(Debug, Default)]
-pub struct Immediate {
-    store: MemoryStore,
-    clock: ManualClock,
-}
-
-impl Subject for Immediate {
-    fn capability(&self) -> Capability {
-        self.store.capability()
-    }
-
-    fn execute(&mut self, batch: Vec<Command>) -> BoxFuture<'_, Vec<Reply>> {
-        let now = self.clock.now();
-        let replies = batch
-            .iter()
-            .map(|command| Ok(perform(&mut self.store, now, command)))
-            .collect();
-        Box::pin(std::future::ready(replies))
-    }
-
-    fn pass(&mut self, span: Duration) -> BoxFuture<'_, ()> {
-        self.clock.advance(span);
-        Box::pin(std::future::ready(()))
-    }
-}
-
-/// A store that answers later. Time passes by tokio's clock: a server's own time, or a paused runtime's.
-pub struct Later<S>(pub S);
-
-impl<S: LockStore> Subject for Later<S> {
-    fn capability(&self) -> Capability {
-        self.0.capability()
-    }
-
-    fn execute(&mut self, batch: Vec<Command>) -> BoxFuture<'_, Vec<Reply>> {
-        self.0.execute(batch)
-    }
-
-    fn pass(&mut self, span: Duration) -> BoxFuture<'_, ()> {
-        Box::pin(tokio::time::sleep(span))
-    }
-}
+pub use subject::{Immediate, Later, Subject};
 
 /// How long a lease of the suite lasts.
 const SHORT: u64 = 300;
@@ -457,79 +405,5 @@ fn word(answer: &Answer) -> &'static str {
         Answer::Done => "done",
         Answer::Exists(true) => "exists",
         Answer::Exists(false) => "exists not",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::num::NonZeroU32;
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::store::faulty::{Faults, Faulty};
-    use crate::store::served::{Connection, Served, TokioClock};
-
-    fn connection(tells_expiry: bool, hand_over: Option<NonZeroU32>) -> Connection {
-        let capability = Capability {
-            polls: true,
-            tells_expiry,
-            hand_over,
-            watches: true,
-        };
-        let clock = Arc::new(TokioClock::start());
-        Served::new(capability, clock.clone()).connect(clock)
-    }
-
-    #[tokio::test]
-    async fn the_memory_store_conforms() {
-        check(&mut Immediate::default(), "memory:").await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_served_store_conforms_whatever_it_promises() {
-        check(&mut Later(connection(true, NonZeroU32::new(3))), "served:").await;
-        check(&mut Later(connection(false, None)), "modest:").await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_faulty_store_without_faults_conforms() {
-        let inner = Arc::new(connection(true, NonZeroU32::new(3)));
-        check(&mut Later(Faulty::new(inner, 1, Faults::NONE)), "faulty:").await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_failure_does_not_fail_its_neighbours() {
-        let faults = Faults {
-            lost_request: 300,
-            lost_reply: 300,
-            ..Faults::NONE
-        };
-        let store = Faulty::new(Arc::new(connection(true, None)), 7, faults);
-        let keys: Vec<_> = (0..100)
-            .filter_map(|number| Key::new(&format!("n{number}")).ok())
-            .collect();
-        let owner = Owner::named("o");
-        let replies = store
-            .execute(keys.iter().map(|key| save(key, &owner, Ttl::FOREVER)).collect())
-            .await;
-        let failed = replies.iter().filter(|reply| reply.is_err()).count();
-        assert!(
-            (20..90).contains(&failed) && replies.len() == 100,
-            "{failed} of {}",
-            replies.len()
-        );
-        store.set_faults(Faults::NONE);
-        let confirms = keys.iter().map(|key| Command::Confirm {
-            key: key.clone(),
-            owner: owner.clone(),
-        });
-        for (first, second) in replies.iter().zip(store.execute(confirms.collect()).await) {
-            let is_held = matches!(second, Ok(Answer::Acquired(_)));
-            match first {
-                Ok(answer) => assert!(is_held && matches!(answer, Answer::Acquired(_))),
-                Err(error) => assert_eq!(is_held, error.kind() == crate::error::ErrorKind::Uncertain),
-            }
-        }
-        assert!(store.injected() > 0);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
@@ -15,6 +16,9 @@ use crate::clock::{Clock, Moment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lease::{Holder, Lease, Ticket};
 use crate::store::{Answer, Command, LockStore, Reply, Save};
+
+/// A timer further off than this is set again when it fires: a deadline may lie centuries ahead.
+const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 3600);
 
 /// Somebody whose answer is still to come.
 enum Parked {
@@ -81,19 +85,19 @@ impl Task {
             }
             let due = self.next_deadline();
             if let Some(due) = due {
-                if let Some(at) = Instant::now().checked_add(due.since(self.clock.now())) {
-                    timer.as_mut().reset(at);
-                }
+                let span = due.since(self.clock.now()).min(LONGEST_SLEEP);
+                timer.as_mut().reset(Instant::now() + span);
             }
             tokio::select! {
                 biased; // no branch can starve another: all are emptied below
-                event = self.inbox.recv(), if has_handles => match event {
-                    Some(event) => self.take_in(event),
-                    None => {
+                event = self.inbox.recv(), if has_handles => {
+                    if let Some(event) = event {
+                        self.take_in(event);
+                    } else {
                         has_handles = false;
                         self.close();
                     }
-                },
+                }
                 landed = self.outbox.landing(), if self.outbox.has_flights() => self.land_all(landed),
                 () = timer.as_mut(), if due.is_some() => {}
             }
@@ -118,9 +122,20 @@ impl Task {
             Event::Acquire { answer, .. } if answer.is_closed() => {} // cancelled before it began
             Event::Acquire { request, answer } => {
                 let ticket = request.ticket;
-                let claim = Claim { key: request.key.clone(), owner: request.owner.clone(), ttl: request.ttl };
+                let claim = Claim {
+                    key: request.key.clone(),
+                    owner: request.owner.clone(),
+                    ttl: request.ttl,
+                };
                 let waiter = self.machine.acquire(now, request, effects);
-                self.parked.insert(ticket, Parked::Waiter { waiter, claim, answer });
+                self.parked.insert(
+                    ticket,
+                    Parked::Waiter {
+                        waiter,
+                        claim,
+                        answer,
+                    },
+                );
             }
             Event::Cancel(ticket) => {
                 // If it has been granted meanwhile, its settlement is among the effects, and will find nobody there.
@@ -204,7 +219,8 @@ impl Task {
 
     /// A lease whose owner has gone.
     fn give_back(&mut self, now: Moment, Claim { key, owner, ttl }: Claim) {
-        self.machine.returned(now, &key, Holder::Owner(owner), ttl, &mut self.effects);
+        self.machine
+            .returned(now, &key, Holder::Owner(owner), ttl, &mut self.effects);
     }
 
     fn send_direct(&mut self, now: Moment, command: Command, answer: oneshot::Sender<Reply>) {
@@ -246,7 +262,7 @@ impl Task {
             (Sender::Save(op), reply) => self.machine.saved(now, op, to_save(store, reply), effects),
             (Sender::Confirm(op), reply) => self.machine.confirmed(now, op, to_lease(store, reply), effects),
             (Sender::HandOver(op), reply) => {
-                self.machine.handed_over(now, op, to_lease(store, reply), effects)
+                self.machine.handed_over(now, op, to_lease(store, reply), effects);
             }
             (Sender::Delete(op), reply) => self.machine.deleted(now, op, to_done(store, reply), effects),
             (

@@ -1,10 +1,10 @@
 //! What the machine does with the answers to its commands.
 
 use super::super::op::dated;
-use super::steps::holder_of;
+use super::orphans::holder_of;
 use super::{
-    Attempt, Doubt, Effect, Effects, Error, ErrorKind, Holder, Lease, Machine, Moment, Op, OpId, Outcome, Phase,
-    Save, Ticket,
+    Attempt, Doubt, Effect, Effects, Error, ErrorKind, Holder, Lease, Machine, Moment, Op, OpId, Outcome,
+    Phase, Save, Ticket,
 };
 use crate::error::Result;
 use crate::lease::Key;
@@ -20,7 +20,9 @@ impl Machine {
         };
         match reply {
             Ok(Save::Acquired(lease)) => self.granted(now, &attempt, lease, effects),
-            Ok(Save::Held { until }) if attempt.doubtful => self.confirm(attempt, Doubt::Held(until), effects),
+            Ok(Save::Held { until }) if attempt.doubtful => {
+                self.confirm(attempt, Doubt::Held(until), effects);
+            }
             Ok(Save::Held { until }) => self.refused(now, &attempt, until, effects),
             Err(error) if error.kind() == ErrorKind::Uncertain => {
                 attempt.doubtful = true;
@@ -95,7 +97,7 @@ impl Machine {
         match reply {
             Ok(Some(lease)) => self.moved(now, &attempt, lease, release, effects),
             Ok(None) => {
-                self.answer_release(release, Outcome::NotOwned, effects);
+                answer_release(release, Outcome::NotOwned, effects);
                 self.asked_in_vain(now, attempt, effects);
             }
             Err(error) if error.kind() == ErrorKind::Uncertain => {
@@ -112,12 +114,20 @@ impl Machine {
                 });
             }
             Err(error) => {
-                self.answer_release(release, Outcome::Failed(error), effects);
+                answer_release(release, Outcome::Failed(error), effects);
                 if release.is_none() {
                     self.forget(attempt.key.clone(), from, Moment::NEVER, effects);
                 }
                 if self.capability.polls {
-                    self.refused(now, &Attempt { counts: false, ..attempt }, None, effects);
+                    self.refused(
+                        now,
+                        &Attempt {
+                            counts: false,
+                            ..attempt
+                        },
+                        None,
+                        effects,
+                    );
                 } else {
                     // Nothing else would bring the queue to life when the lease ends.
                     self.asked_in_vain(now, attempt, effects);
@@ -154,7 +164,10 @@ impl Machine {
                     // The reply to an earlier try was lost, so that try may be why the lock is gone.
                     Ok(false) if tries > 0 => self.released(now, &key, &holder, release, effects),
                     Ok(false) => {
-                        effects.push_back(Effect::Settle { ticket: release, outcome: Outcome::NotOwned });
+                        effects.push_back(Effect::Settle {
+                            ticket: release,
+                            outcome: Outcome::NotOwned,
+                        });
                         self.step_forward(now, &key, effects);
                     }
                     Err(error) if error.kind() == ErrorKind::Uncertain && tries < RELEASE_TRIES => {
@@ -194,7 +207,11 @@ impl Machine {
         self.finish_asking(attempt);
         self.note_end(now, &attempt.key, &attempt.owner, attempt.ttl);
         if let Some(line) = attempt.queue.and_then(|queue| self.lobby.queue_mut(queue)) {
-            line.run = if line.released_at.take().is_some() { line.run.saturating_add(1) } else { 0 };
+            line.run = if line.released_at.take().is_some() {
+                line.run.saturating_add(1)
+            } else {
+                0
+            };
             line.stands_back = false;
         }
         self.take(now, attempt, lease, effects);
@@ -210,7 +227,7 @@ impl Machine {
         effects: &mut Effects,
     ) {
         let lease = dated(lease, attempt.issued, attempt.ttl);
-        self.answer_release(release, Outcome::Released, effects);
+        answer_release(release, Outcome::Released, effects);
         self.finish_asking(attempt);
         self.note_end(now, &attempt.key, &attempt.owner, attempt.ttl);
         if let Some(line) = attempt.queue.and_then(|queue| self.lobby.queue_mut(queue)) {
@@ -229,7 +246,7 @@ impl Machine {
                 self.await_turn(now, queue, until, effects);
             }
         } else {
-self.pass_on(now, &attempt.key, holder_of(attempt, lease), attempt.ttl, effects);
+            self.pass_on(now, &attempt.key, holder_of(attempt, lease), attempt.ttl, effects);
             if let Some(queue) = attempt.queue {
                 self.close_queue(queue, effects);
             }
@@ -266,7 +283,13 @@ self.pass_on(now, &attempt.key, holder_of(attempt, lease), attempt.ttl, effects)
         match attempt.queue {
             Some(queue) => self.ask(now, queue, false, effects),
             None if self.lobby.get(attempt.waiter).is_some() => {
-                self.send_save(Attempt { issued: now, ..attempt }, effects);
+                self.send_save(
+                    Attempt {
+                        issued: now,
+                        ..attempt
+                    },
+                    effects,
+                );
             }
             None if attempt.doubtful => {
                 let Attempt { key, owner, ttl, .. } = attempt;
@@ -307,7 +330,10 @@ self.pass_on(now, &attempt.key, holder_of(attempt, lease), attempt.ttl, effects)
         effects: &mut Effects,
     ) {
         match release {
-            Some(ticket) => effects.push_back(Effect::Settle { ticket, outcome: Outcome::Failed(error.clone()) }),
+            Some(ticket) => effects.push_back(Effect::Settle {
+                ticket,
+                outcome: Outcome::Failed(error.clone()),
+            }),
             None => self.forget(attempt.key.clone(), from, Moment::NEVER, effects),
         }
         self.abandon(now, attempt, error, effects);
@@ -339,12 +365,6 @@ self.pass_on(now, &attempt.key, holder_of(attempt, lease), attempt.ttl, effects)
         }
     }
 
-    fn answer_release(&mut self, release: Option<Ticket>, outcome: Outcome, effects: &mut Effects) {
-        if let Some(ticket) = release {
-            effects.push_back(Effect::Settle { ticket, outcome });
-        }
-    }
-
     fn delete_again(&mut self, key: Key, holder: Holder, release: Ticket, tries: u8, effects: &mut Effects) {
         let op = self.ops.insert(Op::Delete {
             key: key.clone(),
@@ -373,5 +393,12 @@ self.pass_on(now, &attempt.key, holder_of(attempt, lease), attempt.ttl, effects)
             let at = attempt.issued + delay;
             self.schedule(queue, at);
         }
+    }
+}
+
+/// Not every hand-over comes from somebody who waits for an answer.
+fn answer_release(release: Option<Ticket>, outcome: Outcome, effects: &mut Effects) {
+    if let Some(ticket) = release {
+        effects.push_back(Effect::Settle { ticket, outcome });
     }
 }

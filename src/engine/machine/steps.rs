@@ -1,13 +1,9 @@
 //! The steps that events and answers are made of: joining, asking, handing over, leaving.
 
 use super::{
-    Attempt, Doubt, Due, Duration, Effect, Effects, Holder, Key, Lease, Machine, Moment, Op, OpId, Outcome, Owner, Phase,
-    Request, TURN, Ticket, Ttl, WaiterId, matters, to_index,
+    Attempt, Doubt, Due, Effect, Effects, Holder, Machine, Moment, Op, Outcome, Phase, Request, TURN, Ticket,
+    WaiterId, matters, to_index,
 };
-
-/// The first pause before an orphaned lease is deleted once more; doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 impl Machine {
     pub(super) fn attempt_once(&mut self, now: Moment, request: Request, effects: &mut Effects) -> WaiterId {
@@ -114,72 +110,6 @@ impl Machine {
         });
     }
 
-    /// Gives a lease that nobody took to the next waiter, or deletes it.
-    pub(super) fn pass_on(&mut self, now: Moment, key: &Key, holder: Holder, ttl: Ttl, effects: &mut Effects) {
-        if let Some(queue) = self.lobby.queue_of(key.as_str())
-            && self.may_hand_over(queue)
-        {
-            self.hand_over(now, queue, holder, None, effects);
-            return;
-        }
-        // It was made before now, so then it is over by the store's clock too.
-        self.forget(key.clone(), holder, ttl.expiry_from(now).unwrap_or(Moment::NEVER), effects);
-    }
-
-    /// Deletes a lease that nobody wants, or that may exist without anybody knowing.
-    pub(super) fn forget(&mut self, key: Key, holder: Holder, until: Moment, effects: &mut Effects) {
-        let stamp = self.lobby.new_stamp();
-        let op = Op::Forget {
-            key: key.clone(),
-            holder: holder.clone(),
-            until,
-            tries: 0,
-            stamp,
-        };
-        let op = to_index(self.ops.insert(op));
-        effects.push_back(Effect::Delete { op, key, holder });
-    }
-
-    /// A save for the owner may have gone through without anybody knowing.
-    pub(super) fn forget_doubtful(&mut self, now: Moment, key: Key, owner: Owner, ttl: Ttl, effects: &mut Effects) {
-        let until = ttl.expiry_from(now).unwrap_or(Moment::NEVER);
-        self.forget(key, Holder::Owner(owner), until, effects);
-    }
-
-    pub(super) fn forget_later(&mut self, now: Moment, op: OpId, effects: &mut Effects) {
-        let fresh = self.lobby.new_stamp();
-        let Some(Op::Forget { key, until, tries, stamp, .. }) = self.ops.get_mut(op as usize) else { return };
-        if now >= *until {
-            // Nothing is left to delete; the queue may have been refused because of it.
-            let key = key.clone();
-            self.ops.try_remove(op as usize);
-            self.woken(now, key.as_str(), effects);
-            return;
-        }
-        *stamp = fresh;
-        let pause = FIRST_PAUSE
-            .checked_mul(1 << (*tries).min(16))
-            .unwrap_or(LONGEST_PAUSE)
-            .min(LONGEST_PAUSE);
-        *tries = tries.saturating_add(1);
-        self.deadlines.arm(now + pause, Due::Forget { op, stamp: fresh });
-    }
-
-    pub(super) fn forget_again(&mut self, op: OpId, effects: &mut Effects) {
-        let fresh = self.lobby.new_stamp();
-        if let Some(Op::Forget {
-            key, holder, stamp, ..
-        }) = self.ops.get_mut(op as usize)
-        {
-            *stamp = fresh;
-            effects.push_back(Effect::Delete {
-                op,
-                key: key.clone(),
-                holder: holder.clone(),
-            });
-        }
-    }
-
     /// After a refusal: the head waits for the holder's end, for the next poll or for a wake-up.
     pub(super) fn await_turn(
         &mut self,
@@ -215,61 +145,28 @@ impl Machine {
             .lobby
             .queue(queue)
             .and_then(|line| self.known_ends.get(&line.key).map(|(_, end)| *end));
-        let mut next = match until.or(known) {
+        let is_counted = self
+            .lobby
+            .head(queue)
+            .and_then(|head| self.lobby.get(head))
+            .is_some_and(|head| head.chances != u32::MAX);
+        let end = match until.or(known) {
             Some(end) if end > now => end,
-            // Over by our clock, not by the store's: soon.
-            Some(_) if !self.capability.polls => now + TURN,
+            // Over by our clock, not yet by the store's: soon, and then less and less soon. Chances that are counted are
+            // not spent on it.
+            Some(end) if !is_counted => now + now.since(end).max(TURN),
             _ => Moment::NEVER,
         };
+        let mut next = end;
         if self.capability.polls
             && let Some(delay) = self.lobby.shortest_delay(queue)
         {
             next = next.min(now + delay);
         }
         self.schedule(queue, next);
-    }
-
-    /// A true release begins that may end a run of hand-overs: until it is answered, nothing wakes the queue.
-    pub(super) fn step_aside(&mut self, now: Moment, queue: u32) {
-        let bound = self.hand_over_bound();
-        let Some(line) = self.lobby.queue_mut(queue) else { return };
-        if line.run < bound {
-            line.released_at = Some(now);
-            return;
+        if let Some(line) = self.lobby.queue_mut(queue) {
+            line.awaits_end = next == end;
         }
-        line.stands_back = true;
-        if line.phase == Phase::Idle {
-            self.schedule(queue, Moment::NEVER);
-        }
-    }
-
-    /// The release came to nothing.
-    pub(super) fn step_forward(&mut self, now: Moment, key: &Key, effects: &mut Effects) -> bool {
-        let stood_back = self
-            .lobby
-            .queue_of(key.as_str())
-            .and_then(|queue| self.lobby.queue_mut(queue))
-            .is_some_and(|line| std::mem::take(&mut line.stands_back));
-        if stood_back {
-            self.hint(now, key.as_str(), false, effects);
-        }
-        stood_back
-    }
-
-    /// After a true release that ended a run of hand-overs: others first.
-    fn stand_back(&mut self, now: Moment, queue: u32) {
-        let Some(line) = self.lobby.queue_mut(queue) else { return };
-        line.run = 0;
-        line.released_at = None;
-        line.stands_back = true;
-        if line.phase == Phase::Idle {
-            self.schedule(queue, now + TURN);
-        }
-    }
-
-    /// How many hand-overs in a row make others wait long enough; without hand-overs there are no runs.
-    fn hand_over_bound(&self) -> u32 {
-        self.capability.hand_over.map_or(u32::MAX, std::num::NonZeroU32::get)
     }
 
     pub(super) fn schedule(&mut self, queue: u32, at: Moment) {
@@ -376,55 +273,6 @@ impl Machine {
         }
     }
 
-    /// Keeps in mind when a lease that was granted here ends at the latest, for stores that don't tell: it was made before
-    /// the answer came.
-    pub(super) fn note_end(&mut self, now: Moment, key: &Key, owner: &Owner, ttl: Ttl) {
-        if self.capability.tells_expiry {
-            return;
-        }
-        if self.known_ends.len() >= self.forget_known_above {
-            self.known_ends.retain(|_, (_, end)| *end > now && *end != Moment::NEVER);
-            self.forget_known_above = (self.known_ends.len() * 2).max(64);
-        }
-        let end = ttl.expiry_from(now).unwrap_or(Moment::NEVER);
-        self.known_ends.insert(key.clone(), (owner.clone(), end));
-        self.told_end(key.as_str(), end);
-    }
-
-    /// The present lease ends then. It may be earlier than those who wait were told; if it is later, they will be told when
-    /// they ask.
-    pub(super) fn told_end(&mut self, key: &str, end: Moment) {
-        let Some(queue) = self.lobby.queue_of(key) else { return };
-        match self.lobby.queue_mut(queue) {
-            Some(line) if line.phase == Phase::Asking => line.recheck |= !self.capability.polls,
-            Some(line) if end < line.next_try && !line.stands_back => self.schedule(queue, end),
-            _ => {}
-        }
-    }
-
-    /// The holder's lease is gone. The answer may have been overtaken: what is known of somebody else's lease stays.
-    fn forget_end(&mut self, key: &Key, holder: &Holder) {
-        if let Some((owner, _)) = self.known_ends.get(key)
-            && matches!(holder, Holder::Owner(gone) if gone == owner)
-        {
-            self.known_ends.remove(key);
-        }
-    }
-
-    /// A local lease is gone: the head's turn, unless this process has had enough turns in a row.
-    /// `for_sure`: there was a lease.
-    pub(super) fn freed(&mut self, now: Moment, key: &Key, holder: &Holder, for_sure: bool, effects: &mut Effects) {
-        self.forget_end(key, holder);
-        // If it no longer stands back, there has been a grant since, and this answer is an old one.
-        if let Some(queue) = self.lobby.queue_of(key.as_str())
-            && self.lobby.queue(queue).is_some_and(|line| line.stands_back && line.run > 0)
-        {
-            self.stand_back(now, queue);
-            return;
-        }
-        self.hint(now, key.as_str(), for_sure, effects);
-    }
-
     fn attempt_for(&mut self, now: Moment, queue: u32, waiter: WaiterId, counts: bool) -> Option<Attempt> {
         self.schedule(queue, Moment::NEVER);
         let line = self.lobby.queue_mut(queue)?;
@@ -485,14 +333,5 @@ impl Machine {
             let (lobby, ops) = (&self.lobby, &self.ops);
             self.deadlines.retire(|at, due| matters(lobby, ops, at, due));
         }
-    }
-}
-
-/// The claim under which an attempt's lease can be passed on or deleted.
-pub(super) fn holder_of(attempt: &Attempt, lease: Lease) -> Holder {
-    if attempt.owner.name().is_some() {
-        Holder::Owner(attempt.owner.clone())
-    } else {
-        Holder::Lease(lease.id)
     }
 }

@@ -1,0 +1,49 @@
+/**
+ * Runs a suite of store tests outside of Japa: all of its tests at once, since each has a store or a key of its own.
+ */
+import type { Assert } from '@japa/assert'
+import type { test as japaTest } from '@japa/runner'
+
+interface Check {
+  title: string
+  run: () => Promise<unknown>
+  /** The message of the error that it is to end with. */
+  throws?: string
+}
+
+/**
+ * Runs what `register` registers.
+ *
+ * @param wanted - Which tests to run, by title
+ * @returns How many there were, and the failures by title
+ */
+export async function runCollected(
+  assert: Assert,
+  register: (test: typeof japaTest) => void,
+  wanted = /./
+): Promise<{ count: number; failures: Record<string, string> }> {
+  const checks: Check[] = []
+  const collect = (title: string, run: (context: { assert: Assert }) => Promise<unknown>) => {
+    const check: Check = { title, run: async () => run({ assert }) }
+    if (wanted.test(title)) checks.push(check)
+    return {
+      // The error class of another package can't be ours, so the message has to do.
+      throws: (message: string) => {
+        check.throws = message
+      },
+    }
+  }
+  collect.group = (_: string, define: (group: object) => void) => define({})
+  register(collect as never)
+
+  const failures: Record<string, string> = {}
+  const runs = checks.map(async ({ title, run, throws }) => {
+    const error = await run().then(
+      () => undefined,
+      (reason: unknown) => reason as Error
+    )
+    if (error?.message !== throws) failures[title] = String(error ?? 'it did not throw')
+  })
+  await Promise.all(runs)
+  return { count: checks.length, failures }
+}

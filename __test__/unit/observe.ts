@@ -1,0 +1,97 @@
+/**
+ * What the tests look at: rejections, durations, other processes.
+ */
+import { spawn } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { E_LOCK_NOT_OWNED } from 'loquet'
+import type { Assert } from '@japa/assert'
+import type { Lock } from 'loquet'
+
+export { sleep }
+
+/** What a promise rejects with. Fails if it is fulfilled. */
+export async function rejectionOf(promise: Promise<unknown>): Promise<any> {
+  const outcome = await promise.then(
+    (value) => ({ value }),
+    (reason: unknown) => ({ reason })
+  )
+  if ('reason' in outcome) return outcome.reason
+  throw new Error(`expected a rejection, got ${JSON.stringify(outcome.value)}`)
+}
+
+/** What a function throws, at once or by its promise. */
+export async function errorOf(call: () => unknown): Promise<any> {
+  return rejectionOf((async () => call())())
+}
+
+/** Fails unless a call ends with `E_LOCK_NOT_OWNED`. */
+export async function assertNotOwned(assert: Assert, call: () => unknown): Promise<void> {
+  const error = await errorOf(call)
+  assert.instanceOf(error, E_LOCK_NOT_OWNED)
+  assert.equal(error.code, 'E_LOCK_NOT_OWNED')
+}
+
+/** The milliseconds that a promise takes, by the clock that the contract names. */
+export async function millisOf(promise: Promise<unknown>): Promise<number> {
+  const start = Date.now()
+  await promise
+  return Date.now() - start
+}
+
+/** Whether a promise is still pending after everything that was due has been done. */
+export async function isPending(promise: Promise<unknown>): Promise<boolean> {
+  return Promise.race([
+    promise.then(
+      () => false,
+      () => false
+    ),
+    sleep(15, true),
+  ])
+}
+
+/** Waits until a condition holds. Japa's timeout ends what never does. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await sleep(2)
+}
+
+/** Waits until what the lock acquired has expired, in the store too. */
+export async function untilExpired(lock: Lock): Promise<void> {
+  await until(() => lock.isExpired())
+  await until(async () => !(await lock.isLocked()))
+}
+
+/** The middle one of an odd number of values. */
+export function median(values: number[]): number {
+  return values.toSorted((one, other) => one - other)[values.length >> 1]
+}
+
+/** How a process ended. */
+export interface Ended {
+  code: number | null
+  signal: string | null
+  stdout: string
+  stderr: string
+}
+
+/**
+ * Runs an ES module in a process of its own, in this package, so that it can import what is tested by its name.
+ */
+export function runModule(source: string, flags: string[] = []): Promise<Ended> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [...flags, '--input-type=module', '--eval', source], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    let [stdout, stderr] = ['', '']
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text
+    })
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text
+    })
+    child.on('error', reject)
+    child.on('close', (code, signal) => {
+      resolve({ code, signal, stdout, stderr })
+    })
+  })
+}
