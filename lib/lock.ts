@@ -1,14 +1,13 @@
-import { randomUUID } from 'node:crypto'
-
 import { ENDLESS, parseDuration } from './duration.js'
 import { BY_NAME, Lease, SCOPE, SETTLED } from './engine/lease.js'
 import type { AcquireRequest, LockEngine, Waited } from './engine/lease.js'
 import { engineOf } from './engine/resolve.js'
 import { E_LOCK_CLOSED, E_LOCK_NOT_OWNED, InvalidArgumentsException } from './errors.js'
-import { encodeKey } from './key.js'
+import { decodeKey, encodeKey } from './key.js'
 import { isClosed } from './lifetime.js'
 import { noopLogger } from './logger.js'
 import { native } from './native.js'
+import { newOwner } from './owner.js'
 import { resolveRetry } from './retry.js'
 import { assertKey, invalid } from './validation.js'
 import type {
@@ -36,8 +35,7 @@ const ONCE = { attempts: 1, delay: 0 }
  * its own.
  */
 export class Lock {
-  readonly #key: string
-  /** The key as the engine knows it. */
+  /** The key as the engine knows it, see `encodeKey`. */
   readonly #encodedKey: string
   readonly #engine: LockEngine
   readonly #config: ResolvedLockConfig
@@ -71,7 +69,6 @@ export class Lock {
     if (owner !== undefined && (typeof owner !== 'string' || owner === '')) {
       throw invalid('lock owner', 'a non-empty string', owner)
     }
-    this.#key = key
     this.#encodedKey = encodeKey(key)
     this.#engine = engineOf(lockStore)
     this.#config = config
@@ -208,7 +205,7 @@ export class Lock {
    */
   getOwner(): string {
     if (this.#lease !== null) return this.#engine.nameOf(this.#lease)
-    return (this.#owner ??= randomUUID())
+    return (this.#owner ??= newOwner())
   }
 
   /**
@@ -216,7 +213,7 @@ export class Lock {
    */
   serialize(): SerializedLock {
     return {
-      key: this.#key,
+      key: decodeKey(this.#encodedKey),
       owner: this.getOwner(),
       ttl: this.#ttl === ENDLESS ? null : this.#ttl,
       expirationTime: this.#expirationTime(),
@@ -265,7 +262,7 @@ export class Lock {
     }
     // The owner that was shown or given belongs to one acquisition only: the first.
     const isFirst = this.#lease === null && !this.#isFirstUnderWay
-    if (isFirst && this.#engine.namesOwners) this.#owner ??= randomUUID()
+    if (isFirst && this.#engine.namesOwners) this.#owner ??= newOwner()
     const request: AcquireRequest = {
       acquirer: this,
       key: this.#encodedKey,
@@ -330,7 +327,7 @@ export class Lock {
       await this.#release(lease)
     } catch (error) {
       this.#config.logger.warn(
-        { key: this.#key, err: error },
+        { key: decodeKey(this.#encodedKey), err: error },
         'Lock could not be released after its callback failed'
       )
     }
@@ -360,7 +357,7 @@ export class Lock {
 
   #debug(message: string): void {
     const { logger } = this.#config
-    if (logger !== noopLogger) logger.debug({ key: this.#key }, message)
+    if (logger !== noopLogger) logger.debug({ key: decodeKey(this.#encodedKey) }, message)
   }
 }
 

@@ -1,4 +1,5 @@
 import { parseDuration } from './duration.js'
+import { anchors } from './engine/anchors.js'
 import { engineOf } from './engine/resolve.js'
 import { markClosed } from './lifetime.js'
 import { Lock } from './lock.js'
@@ -35,6 +36,7 @@ export class LockFactory {
       retry: resolveRetry(options.retry),
       logger: packageLogger(options.logger),
     }
+    anchors.locks.set(this, new Lock('anchor', store, this.#config))
   }
 
   /**

@@ -14,7 +14,7 @@ else
   echo 'Left out: rustfmt is not installed (rustup component add rustfmt)'
 fi
 if cargo clippy --version >/dev/null 2>&1; then
-  loud_step 'Rust: lints, with the addon' cargo clippy --quiet --all-targets --features testing -- -D warnings
+  loud_step 'Rust: lints, with the addon' cargo clippy --quiet --lib -- -D warnings
   loud_step 'Rust: lints, without it' cargo clippy --quiet --all-targets --no-default-features --features testing -- -D warnings
 else
   echo 'Left out: clippy is not installed (rustup component add clippy)'
@@ -25,4 +25,4 @@ loud_step 'Rust: engine, stores, properties, simulation, driver' \
 # A target folder of its own: the flag would otherwise rebuild everything each time.
 loud_step 'Rust: loom models of what threads share' \
   env RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=target/loom \
-  cargo test --quiet --no-default-features --lib --release loom
+  cargo test --quiet --no-default-features --lib loom

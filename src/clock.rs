@@ -28,11 +28,7 @@ impl Moment {
     #[must_use]
     #[allow(clippy::cast_precision_loss)] // 2^53 ns are 104 days to the nanosecond; beyond that, still microseconds
     pub fn as_millis_f64(self) -> f64 {
-        if self == Self::NEVER {
-            f64::INFINITY
-        } else {
-            self.0 as f64 / 1e6
-        }
+        if self == Self::NEVER { f64::INFINITY } else { self.0 as f64 / 1e6 }
     }
 
     /// The time from `earlier` to `self`; zero if `earlier` is later.

@@ -25,10 +25,7 @@ pub struct Deadlines<T> {
 
 impl<T: Copy + Ord> Default for Deadlines<T> {
     fn default() -> Self {
-        Self {
-            heap: BinaryHeap::new(),
-            dead: 0,
-        }
+        Self { heap: BinaryHeap::new(), dead: 0 }
     }
 }
 

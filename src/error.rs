@@ -51,13 +51,7 @@ impl Error {
         operation: &'static str,
         message: impl Into<String>,
     ) -> Self {
-        Self {
-            kind,
-            store,
-            operation,
-            message: message.into(),
-            source: None,
-        }
+        Self { kind, store, operation, message: message.into(), source: None }
     }
 
     /// An error about a value that the caller gave.
@@ -108,9 +102,7 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source
-            .as_ref()
-            .map(|source| source.as_ref() as &(dyn StdError + 'static))
+        self.source.as_ref().map(|source| source.as_ref() as &(dyn StdError + 'static))
     }
 }
 
@@ -135,9 +127,8 @@ mod tests {
 
     #[test]
     fn debug_shows_the_sources_words_but_not_its_fields() {
-        let error = Error::new(ErrorKind::Storage, "redis", "save", "no answer").with_source(Driver {
-            url: "redis://:secret@host",
-        });
+        let error = Error::new(ErrorKind::Storage, "redis", "save", "no answer")
+            .with_source(Driver { url: "redis://:secret@host" });
         let shown = format!("{error:?} {error}");
         assert!(shown.contains("connection refused") && shown.contains("E_LOCK_STORAGE_ERROR"));
         assert!(!shown.contains("secret"));

@@ -1,5 +1,6 @@
 //! The vocabulary: [`Key`], [`Owner`], [`Ttl`], [`Lease`]. Validated where they are made, trusted afterwards.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -19,9 +20,7 @@ impl Key {
     /// `InvalidArgument` for the empty string.
     pub fn new(text: &str) -> Result<Self> {
         if text.is_empty() {
-            return Err(Error::invalid(
-                "the lock's key must be a non-empty string, got \"\"",
-            ));
+            return Err(Error::invalid("the lock's key must be a non-empty string, got \"\""));
         }
         Ok(Self(Arc::from(text)))
     }
@@ -32,6 +31,9 @@ impl Key {
         &self.0
     }
 }
+
+/// A map by key. Keys may come from users, so its hashes are seeded at random.
+pub type KeyMap<V> = HashMap<Key, V, foldhash::fast::RandomState>;
 
 impl std::borrow::Borrow<str> for Key {
     fn borrow(&self) -> &str {
@@ -158,10 +160,7 @@ mod tests {
     #[test]
     fn any_text_is_a_key() {
         for text in ["a", " ", "\0", "'; DROP TABLE locks; --", "ключ", "\u{1F512}"] {
-            assert_eq!(
-                Key::new(text).map(|key| key.as_str().to_owned()).ok().as_deref(),
-                Some(text)
-            );
+            assert_eq!(Key::new(text).map(|key| key.as_str().to_owned()).ok().as_deref(), Some(text));
         }
     }
 

@@ -14,13 +14,13 @@ interface Check {
 /**
  * Runs what `register` registers.
  *
- * @param wanted - Which tests to run, by title
+ * @param options - `wanted`: which tests to run, by title; `times`: how often a test may be run until it passes
  * @returns How many there were, and the failures by title
  */
 export async function runCollected(
   assert: Assert,
   register: (test: typeof japaTest) => void,
-  wanted = /./
+  { wanted = /./, times = 1 } = {}
 ): Promise<{ count: number; failures: Record<string, string> }> {
   const checks: Check[] = []
   const collect = (title: string, run: (context: { assert: Assert }) => Promise<unknown>) => {
@@ -38,11 +38,17 @@ export async function runCollected(
 
   const failures: Record<string, string> = {}
   const runs = checks.map(async ({ title, run, throws }) => {
-    const error = await run().then(
-      () => undefined,
-      (reason: unknown) => reason as Error
-    )
-    if (error?.message !== throws) failures[title] = String(error ?? 'it did not throw')
+    for (let time = 0; time < times; time++) {
+      const error = await run().then(
+        () => undefined,
+        (reason: unknown) => reason as Error
+      )
+      if (error?.message === throws) {
+        delete failures[title]
+        return
+      }
+      failures[title] = String(error ?? 'it did not throw')
+    }
   })
   await Promise.all(runs)
   return { count: checks.length, failures }

@@ -22,16 +22,19 @@ import { AsyncStore } from '../unit/stores_under_test.js'
 test.group("Drop-in | the peer's suite", () => {
   test('it passes for our memory store, private and shared', async ({ assert }) => {
     let spaces = 0
-    for (const createStore of [
+    const stores = [
       () => new MemoryStore(),
       () => new MemoryStore({ shared: `the peer's ${spaces++}` }),
-    ]) {
+    ]
+    const runs = stores.map(async (createStore) => {
       const register = (collect: typeof test) =>
         registerPeerSuite({ test: collect, createStore } as never)
-      const { count, failures } = await runCollected(assert, register)
+      // Some of its tests sleep for exactly as long as a lease lasts, and a timer may be a little early.
+      const { count, failures } = await runCollected(assert, register, { times: 3 })
       assert.deepEqual(failures, {})
       assert.isAtLeast(count, 25)
-    }
+    })
+    await Promise.all(runs)
   })
 })
 
@@ -103,7 +106,7 @@ test.group("Drop-in | memory store under the peer's LockFactory", () => {
     await lock.acquire()
     const waiting = new LockFactory(store, { retry: { delay: 60_000 } }).createLock('k').acquire()
     await lock.release()
-    assert.isBelow(await millisOf(waiting), 5000)
+    assert.isBelow(await millisOf(() => waiting), 5000)
   })
 })
 

@@ -32,10 +32,10 @@ export async function assertNotOwned(assert: Assert, call: () => unknown): Promi
   assert.equal(error.code, 'E_LOCK_NOT_OWNED')
 }
 
-/** The milliseconds that a promise takes, by the clock that the contract names. */
-export async function millisOf(promise: Promise<unknown>): Promise<number> {
+/** The milliseconds that a call takes until its promise is settled, by the clock that the contract names. */
+export async function millisOf(call: () => Promise<unknown>): Promise<number> {
   const start = Date.now()
-  await promise
+  await call()
   return Date.now() - start
 }
 
@@ -61,9 +61,9 @@ export async function untilExpired(lock: Lock): Promise<void> {
   await until(async () => !(await lock.isLocked()))
 }
 
-/** The middle one of an odd number of values. */
-export function median(values: number[]): number {
-  return values.toSorted((one, other) => one - other)[values.length >> 1]
+/** The value below which a quarter of the values lies. */
+export function lowerQuartile(values: number[]): number {
+  return values.toSorted((one, other) => one - other)[values.length >> 2]
 }
 
 /** How a process ended. */

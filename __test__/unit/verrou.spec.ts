@@ -179,7 +179,7 @@ test.group('verrou', () => {
       retry: { attempts: 3, delay: '20ms' },
     })
     await verrou.createLock('k').acquire()
-    const millis = await millisOf(verrou.createLock('k').acquire())
+    const millis = await millisOf(() => verrou.createLock('k').acquire())
     assert.isAtLeast(millis, 39)
     assert.isBelow(millis, 2000)
 
@@ -196,7 +196,7 @@ test.group('verrou', () => {
       retry: { timeout: 50 },
     })
     await timed.createLock('k').acquire()
-    assert.isAbove(await millisOf(timed.createLock('k').acquire()), 50)
+    assert.isAbove(await millisOf(() => timed.createLock('k').acquire()), 50)
   })
 
   test('stores of any kind stand side by side', async ({ assert }) => {

@@ -1,5 +1,3 @@
-import { randomUUID } from 'node:crypto'
-
 import { E_LOCK_NOT_OWNED } from '../errors.js'
 import { DeadlineTimer } from './deadline_timer.js'
 import { BY_NAME, Lease } from './lease.js'
@@ -25,6 +23,7 @@ import {
   takeTicket,
   ticketsOf,
 } from '../native.js'
+import { newOwner } from '../owner.js'
 
 /** No more often than this, in milliseconds, the memory of expired leases is freed. */
 const SWEEP_PAUSE = 1000
@@ -129,7 +128,7 @@ export class SpaceEngine implements LockEngine {
 
   nameOf(lease: Lease, name?: string): string {
     if (lease.owner === undefined) {
-      lease.owner = name ?? randomUUID()
+      lease.owner = name ?? newOwner()
       native.nameOwner(this.#space, lease.slot, lease.serial, lease.owner)
     }
     return lease.owner

@@ -1,5 +1,3 @@
-import { randomUUID } from 'node:crypto'
-
 import { E_LOCK_NOT_OWNED } from '../errors.js'
 import { decodeKey } from '../key.js'
 import { DeadlineTimer } from './deadline_timer.js'
@@ -7,6 +5,7 @@ import { BY_NAME, type Lease } from './lease.js'
 import type { AcquireRequest, LockEngine, Waited } from './lease.js'
 import { AbortableWait, Wait } from './wait.js'
 import { environment, giveBackTicket, native, takeTicket, ticketsOf } from '../native.js'
+import { newOwner } from '../owner.js'
 import type { ShellEffect, ShellStep } from '#binding'
 import type { Ticketed } from '../native.js'
 import type { LockStore } from '../types/main.js'
@@ -52,7 +51,7 @@ export class StoreEngine implements LockEngine {
 
   acquire(request: AcquireRequest): Promise<Waited> {
     return new Promise<Waited>((resolve) => {
-      request.owner ??= randomUUID()
+      request.owner ??= newOwner()
       const { key, owner, ttl, retry, signal } = request
       const wait =
         signal === undefined
@@ -111,7 +110,7 @@ export class StoreEngine implements LockEngine {
   }
 
   nameOf(lease: Lease, name?: string): string {
-    return (lease.owner ??= name ?? randomUUID())
+    return (lease.owner ??= name ?? newOwner())
   }
 
   close(scope: object): void {

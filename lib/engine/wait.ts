@@ -7,6 +7,9 @@ import type { Ticketed } from '../native.js'
 /** Resolves an acquire's promise; resolving with a rejected promise rejects it. */
 export type Settle = (value: Waited | Promise<never>) => void
 
+const IS_FIRST = 1
+const WANTS_LEASE = 2
+
 /**
  * An acquire that waits. Kept small, for there may be a million of them: it has no `reject`, since resolving with a
  * rejected promise does the same, and it holds what it needs of the request instead of the request.
@@ -17,16 +20,15 @@ export class Wait implements Ticketed {
   readonly #acquirer: Acquirer
   readonly #key: string
   readonly #owner: string | undefined
-  readonly #isFirst: boolean
-  readonly #wantsLease: boolean
+  /** IS_FIRST, WANTS_LEASE: two booleans would be two words. */
+  readonly #flags: number
   readonly #settle: Settle
 
   constructor(request: AcquireRequest, settle: Settle) {
     this.#acquirer = request.acquirer
     this.#key = request.key
     this.#owner = request.owner
-    this.#isFirst = request.isFirst
-    this.#wantsLease = request.wantsLease
+    this.#flags = (request.isFirst ? IS_FIRST : 0) | (request.wantsLease ? WANTS_LEASE : 0)
     this.#settle = settle
   }
 
@@ -36,13 +38,13 @@ export class Wait implements Ticketed {
 
   granted(slot: number, serial: number, endsAt: number): void {
     const lease = new Lease(this.#key, this.#owner, endsAt, slot, serial)
-    this.#acquirer[SETTLED](lease, this.#isFirst)
-    this.#settle(this.#wantsLease ? lease : true)
+    this.#acquirer[SETTLED](lease, (this.#flags & IS_FIRST) !== 0)
+    this.#settle((this.#flags & WANTS_LEASE) !== 0 ? lease : true)
   }
 
   refused(): void {
-    this.#acquirer[SETTLED](null, this.#isFirst)
-    this.#settle(this.#wantsLease ? null : false)
+    this.#acquirer[SETTLED](null, (this.#flags & IS_FIRST) !== 0)
+    this.#settle((this.#flags & WANTS_LEASE) !== 0 ? null : false)
   }
 
   closed(): void {
@@ -50,7 +52,7 @@ export class Wait implements Ticketed {
   }
 
   failed(reason: unknown): void {
-    this.#acquirer[SETTLED](null, this.#isFirst)
+    this.#acquirer[SETTLED](null, (this.#flags & IS_FIRST) !== 0)
     this.#settle(Promise.reject(reason))
   }
 }

@@ -67,11 +67,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            command_timeout: Duration::from_secs(5),
-            batch_limit: 512,
-            flight_limit: 8,
-        }
+        Self { command_timeout: Duration::from_secs(5), batch_limit: 512, flight_limit: 8 }
     }
 }
 
@@ -106,11 +102,7 @@ impl Driver {
         }));
         let name = store.name();
         runtime.spawn(task::Task::new(store, clock, inbox, options).run());
-        Handle {
-            events,
-            serials: Arc::default(),
-            store: name,
-        }
+        Handle { events, serials: Arc::default(), store: name }
     }
 }
 
@@ -165,17 +157,9 @@ impl Handle {
         let ticket = self.ticket();
         let (answer, outcome) = oneshot::channel();
         let state = if owner.name().is_none() {
-            State::Failed(Error::invalid(
-                "a lock that other processes see needs a named owner",
-            ))
+            State::Failed(Error::invalid("a lock that other processes see needs a named owner"))
         } else {
-            let request = Request {
-                ticket,
-                key: key.clone(),
-                owner: owner.clone(),
-                ttl,
-                retry,
-            };
+            let request = Request { ticket, key: key.clone(), owner: owner.clone(), ttl, retry };
             match self.events.send(Event::Acquire { request, answer }) {
                 Ok(()) => State::Pending(outcome),
                 Err(_) => State::Failed(closed(self.store, "acquire")),
@@ -197,12 +181,7 @@ impl Handle {
     pub fn release(&self, key: Key, owner: Owner) -> impl Future<Output = Result<()>> + Send + use<> {
         let (answer, outcome) = oneshot::channel();
         let store = self.store;
-        let _ = self.events.send(Event::Release {
-            ticket: self.ticket(),
-            key,
-            owner,
-            answer,
-        });
+        let _ = self.events.send(Event::Release { ticket: self.ticket(), key, owner, answer });
         async move {
             match outcome.await {
                 Ok(Outcome::Released) => Ok(()),
@@ -225,11 +204,7 @@ impl Handle {
         ttl: Ttl,
     ) -> impl Future<Output = Result<Lease>> + Send + use<> {
         let store = self.store;
-        let reply = self.direct(Command::Extend {
-            key,
-            holder: Holder::Owner(owner),
-            ttl,
-        });
+        let reply = self.direct(Command::Extend { key, holder: Holder::Owner(owner), ttl });
         async move {
             match reply.await.unwrap_or_else(|_| Err(closed(store, "extend")))? {
                 Answer::Acquired(lease) => Ok(lease),
@@ -245,12 +220,7 @@ impl Handle {
     pub fn force_release(&self, key: Key) -> impl Future<Output = Result<()>> + Send + use<> {
         let store = self.store;
         let reply = self.direct(Command::ForceDelete { key });
-        async move {
-            reply
-                .await
-                .unwrap_or_else(|_| Err(closed(store, "force release")))
-                .map(|_| ())
-        }
+        async move { reply.await.unwrap_or_else(|_| Err(closed(store, "force release"))).map(|_| ()) }
     }
 
     /// Whether anybody holds the lock of `key`.
@@ -288,10 +258,7 @@ impl Handle {
         let serial = self.serials.fetch_add(1, Ordering::Relaxed);
         let [high, low] =
             [serial >> 32, serial & u64::from(u32::MAX)].map(|half| u32::try_from(half).unwrap_or(0));
-        Ticket {
-            tenant: high,
-            number: low,
-        }
+        Ticket { tenant: high, number: low }
     }
 }
 
@@ -358,19 +325,9 @@ impl Drop for Acquire {
 }
 
 fn closed(store: &'static str, operation: &'static str) -> Error {
-    Error::new(
-        ErrorKind::Closed,
-        store,
-        operation,
-        "the lock space has been closed",
-    )
+    Error::new(ErrorKind::Closed, store, operation, "the lock space has been closed")
 }
 
 fn not_owned(store: &'static str, operation: &'static str) -> Error {
-    Error::new(
-        ErrorKind::NotOwned,
-        store,
-        operation,
-        "the lock isn't held by this owner",
-    )
+    Error::new(ErrorKind::NotOwned, store, operation, "the lock isn't held by this owner")
 }

@@ -37,12 +37,7 @@ impl<S: ImmediateStore> Inline<S> {
     #[must_use]
     pub fn new(store: S) -> Self {
         let machine = Machine::new(store.capability());
-        Self {
-            store,
-            machine,
-            effects: Effects::new(),
-            settled: Vec::new(),
-        }
+        Self { store, machine, effects: Effects::new(), settled: Vec::new() }
     }
 
     /// One attempt. With `in_turn` it is refused while others wait (the caller means to wait too).
@@ -75,10 +70,7 @@ impl<S: ImmediateStore> Inline<S> {
             self.tick(now);
         }
         if !self.machine.is_contended(request.key.as_str()) {
-            match self
-                .store
-                .save(now, &request.key, &request.owner, request.ttl, request.ticket)
-            {
+            match self.store.save(now, &request.key, &request.owner, request.ttl, request.ticket) {
                 Save::Acquired(lease) => return Entered::Acquired(lease),
                 Save::Held { until: end } => until = end,
             }
@@ -97,16 +89,12 @@ impl<S: ImmediateStore> Inline<S> {
             return self.store.delete(now, key, holder);
         }
         let ticket = Ticket::default();
-        self.machine
-            .release(now, ticket, key, holder.clone(), &mut self.effects);
+        self.machine.release(now, ticket, key, holder.clone(), &mut self.effects);
         let first_new = self.settled.len();
         self.perform(now);
         // The release's own answer is among what has just been settled; it is the caller's, not a waiter's.
         let own = self.settled[first_new..].iter().position(|(_, outcome)| {
-            matches!(
-                outcome,
-                Outcome::Released | Outcome::NotOwned | Outcome::Failed(_)
-            )
+            matches!(outcome, Outcome::Released | Outcome::NotOwned | Outcome::Failed(_))
         });
         own.is_some_and(|position| matches!(self.settled.remove(first_new + position).1, Outcome::Released))
     }
@@ -167,24 +155,11 @@ impl<S: ImmediateStore> Inline<S> {
     fn perform(&mut self, now: Moment) {
         while let Some(effect) = self.effects.pop_front() {
             match effect {
-                Effect::Save {
-                    op,
-                    ticket,
-                    key,
-                    owner,
-                    ttl,
-                } => {
+                Effect::Save { op, ticket, key, owner, ttl } => {
                     let reply = self.store.save(now, &key, &owner, ttl, ticket);
                     self.machine.saved(now, op, Ok(reply), &mut self.effects);
                 }
-                Effect::HandOver {
-                    op,
-                    ticket,
-                    key,
-                    from,
-                    to,
-                    ttl,
-                } => {
+                Effect::HandOver { op, ticket, key, from, to, ttl } => {
                     let reply = self.store.hand_over(now, &key, &from, (&to, ttl, ticket));
                     self.machine.handed_over(now, op, Ok(reply), &mut self.effects);
                 }
@@ -209,11 +184,7 @@ mod tests {
     use crate::engine::Retry;
     use crate::store::memory::MemoryStore;
 
-    const WAIT: Retry = Retry {
-        attempts: None,
-        delay: Duration::from_millis(250),
-        timeout: None,
-    };
+    const WAIT: Retry = Retry { attempts: None, delay: Duration::from_millis(250), timeout: None };
 
     fn request(number: u32, ttl: Ttl, retry: Retry) -> Request {
         Request {
@@ -265,9 +236,7 @@ mod tests {
         for number in 1..=3 {
             assert!(inline.release(at(2), &key, &Holder::Lease(held.id)));
             let granted: Vec<_> = inline.drain_settled().collect();
-            let [(ticket, Outcome::Acquired(next))] = granted.as_slice() else {
-                panic!("{granted:?}")
-            };
+            let [(ticket, Outcome::Acquired(next))] = granted.as_slice() else { panic!("{granted:?}") };
             assert_eq!(ticket.number, number);
             held = *next;
         }
@@ -292,30 +261,20 @@ mod tests {
     fn c9_a_timeout_gives_up_after_its_span_and_not_at_it() {
         let mut inline = Inline::new(MemoryStore::default());
         lease(inline.acquire(at(0), request(0, Ttl::FOREVER, WAIT)));
-        let retry = Retry {
-            timeout: Some(Duration::from_millis(300)),
-            ..WAIT
-        };
+        let retry = Retry { timeout: Some(Duration::from_millis(300)), ..WAIT };
         inline.acquire(at(10), request(1, Ttl::FOREVER, retry));
         inline.tick(at(310));
         assert_eq!(settled(&mut inline), []);
         inline.tick(at(311));
         assert_eq!(settled(&mut inline), [(1, "refused")]);
-        assert!(
-            inline.machine.is_idle(),
-            "C13: a waiter that gave up leaves nothing"
-        );
+        assert!(inline.machine.is_idle(), "C13: a waiter that gave up leaves nothing");
     }
 
     #[test]
     fn c10_attempts_end_when_the_last_chance_has_passed() {
         let mut inline = Inline::new(MemoryStore::default());
         lease(inline.acquire(at(0), request(0, Ttl::FOREVER, WAIT)));
-        let retry = Retry {
-            attempts: NonZeroU32::new(3),
-            delay: Duration::from_millis(100),
-            timeout: None,
-        };
+        let retry = Retry { attempts: NonZeroU32::new(3), delay: Duration::from_millis(100), timeout: None };
         inline.acquire(at(0), request(1, Ttl::FOREVER, retry));
         inline.tick(at(199));
         assert_eq!(settled(&mut inline), []);
@@ -340,9 +299,7 @@ mod tests {
         let mut inline = Inline::new(MemoryStore::default());
         let key = Key::new("k").unwrap();
         let held = lease(inline.acquire(at(0), request(0, Ttl::FOREVER, WAIT)));
-        let Entered::Waiting(first) = inline.acquire(at(1), request(1, Ttl::FOREVER, WAIT)) else {
-            panic!()
-        };
+        let Entered::Waiting(first) = inline.acquire(at(1), request(1, Ttl::FOREVER, WAIT)) else { panic!() };
         inline.acquire(at(2), request(2, Ttl::FOREVER, WAIT));
         assert!(inline.cancel(at(3), first));
         assert!(!inline.cancel(at(3), first));

@@ -38,7 +38,7 @@
 //! [`next_deadline`](Machine::next_deadline) has come. Each ticket gets exactly one [`Effect::Settle`], unless it is
 //! cancelled.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use slab::Slab;
@@ -49,7 +49,7 @@ use super::retry::Retry;
 use crate::clock::Moment;
 use crate::deadline::Deadlines;
 use crate::error::{Error, ErrorKind};
-use crate::lease::{Holder, Key, Lease, Owner, Ticket, Ttl};
+use crate::lease::{Holder, Key, KeyMap, Lease, Owner, Ticket, Ttl};
 use crate::store::{Capability, Save};
 
 mod answers;
@@ -182,7 +182,7 @@ pub struct Machine {
     ops: Slab<Op>,
     deadlines: Deadlines<Due>,
     /// Whose locally granted leases end when, for stores that don't tell.
-    known_ends: HashMap<Key, (Owner, Moment)>,
+    known_ends: KeyMap<(Owner, Moment)>,
     forget_known_above: usize,
 }
 
@@ -195,7 +195,7 @@ impl Machine {
             lobby: Lobby::new(capability.polls),
             ops: Slab::new(),
             deadlines: Deadlines::default(),
-            known_ends: HashMap::new(),
+            known_ends: KeyMap::default(),
             forget_known_above: 64,
         }
     }
@@ -266,11 +266,7 @@ impl Machine {
             release: ticket,
             tries: 0,
         });
-        effects.push_back(Effect::Delete {
-            op: to_index(op),
-            key: key.clone(),
-            holder,
-        });
+        effects.push_back(Effect::Delete { op: to_index(op), key: key.clone(), holder });
     }
 
     /// Event: a lease that was granted has reached nobody, or somebody who has gone. The next waiter gets it, or it is
@@ -313,12 +309,8 @@ impl Machine {
 
     /// Event: a tenant goes with all its waiters.
     pub fn evict(&mut self, now: Moment, tenant: u32, effects: &mut Effects) {
-        let gone: Vec<_> = self
-            .lobby
-            .ids()
-            .filter(|(_, ticket)| ticket.tenant == tenant)
-            .map(|(id, _)| id)
-            .collect();
+        let gone: Vec<_> =
+            self.lobby.ids().filter(|(_, ticket)| ticket.tenant == tenant).map(|(id, _)| id).collect();
         for waiter in gone {
             self.leave(now, waiter, effects);
         }
@@ -339,12 +331,8 @@ impl Machine {
 
     /// Event: those who wait under the given tickets stop waiting and are told so with [`Outcome::Closed`].
     pub fn dismiss(&mut self, now: Moment, tickets: &HashSet<Ticket>, effects: &mut Effects) {
-        let meant: Vec<_> = self
-            .lobby
-            .ids()
-            .filter(|(_, ticket)| tickets.contains(ticket))
-            .map(|(id, _)| id)
-            .collect();
+        let meant: Vec<_> =
+            self.lobby.ids().filter(|(_, ticket)| tickets.contains(ticket)).map(|(id, _)| id).collect();
         for waiter in meant {
             self.settle(now, waiter, Outcome::Closed, effects);
         }
@@ -354,10 +342,7 @@ impl Machine {
     pub fn tick(&mut self, now: Moment, effects: &mut Effects) {
         loop {
             let (lobby, ops) = (&self.lobby, &self.ops);
-            match self
-                .deadlines
-                .pop_due(now, |at, due| matters(lobby, ops, at, due))
-            {
+            match self.deadlines.pop_due(now, |at, due| matters(lobby, ops, at, due)) {
                 Some(Due::Try { queue, .. }) => {
                     let Some(line) = self.lobby.queue_mut(queue) else {
                         continue;
@@ -370,14 +355,7 @@ impl Machine {
                 }
                 Some(Due::Forget { op, .. }) => self.forget_again(op, effects),
                 Some(Due::GiveUp { waiter, serial }) => {
-                    self.give_up(
-                        now,
-                        WaiterId {
-                            index: waiter,
-                            serial,
-                        },
-                        effects,
-                    );
+                    self.give_up(now, WaiterId { index: waiter, serial }, effects);
                 }
                 None => break,
             }
@@ -406,17 +384,14 @@ impl Machine {
 /// Whether a deadline still matters.
 fn matters(lobby: &Lobby, ops: &Slab<Op>, at: Moment, due: Due) -> bool {
     match due {
-        Due::Try { queue, stamp } => lobby
-            .queue(queue)
-            .is_some_and(|line| line.stamp == stamp && line.next_try == at),
+        Due::Try { queue, stamp } => {
+            lobby.queue(queue).is_some_and(|line| line.stamp == stamp && line.next_try == at)
+        }
         Due::Forget { op, stamp: wanted } => {
             matches!(ops.get(op as usize), Some(Op::Forget { stamp, .. }) if *stamp == wanted)
         }
-        Due::GiveUp { waiter, serial } => lobby
-            .get(WaiterId {
-                index: waiter,
-                serial,
-            })
-            .is_some_and(|waiter| waiter.due_at == at),
+        Due::GiveUp { waiter, serial } => {
+            lobby.get(WaiterId { index: waiter, serial }).is_some_and(|waiter| waiter.due_at == at)
+        }
     }
 }

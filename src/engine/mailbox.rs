@@ -31,10 +31,7 @@ struct Letters<T> {
 impl<T> Default for Mailbox<T> {
     fn default() -> Self {
         Self {
-            letters: Mutex::new(Letters {
-                waiting: Vec::new(),
-                closed: false,
-            }),
+            letters: Mutex::new(Letters { waiting: Vec::new(), closed: false }),
             ringing: AtomicBool::new(false),
         }
     }
@@ -70,9 +67,7 @@ impl<T> Mailbox<T> {
 
     /// A thread that panicked while it held the lock left the vector whole, so its content is still good.
     fn lock(&self) -> MutexGuard<'_, Letters<T>> {
-        self.letters
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.letters.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -93,7 +88,7 @@ mod tests {
 }
 
 /// Every interleaving of a poster and the owner, by model checking:
-/// `RUSTFLAGS="--cfg loom" cargo test --no-default-features --lib --release loom`.
+/// `RUSTFLAGS="--cfg loom" cargo test --no-default-features --lib loom`.
 #[cfg(all(test, loom))]
 mod loom_tests {
     use loom::sync::Arc;
@@ -173,12 +168,7 @@ mod loom_tests {
                 seen.extend(mailbox.take());
             }
             seen.extend(mailbox.close());
-            let accepted = poster
-                .join()
-                .unwrap()
-                .into_iter()
-                .filter(|accepted| *accepted)
-                .count();
+            let accepted = poster.join().unwrap().into_iter().filter(|accepted| *accepted).count();
             assert_eq!(seen, (1..=2).take(accepted).collect::<Vec<_>>());
             assert!(mailbox.close().is_empty(), "accepted after the end");
         });

@@ -50,24 +50,9 @@ pub(super) enum Op {
     /// A save, or the question whether an earlier save went through.
     Save { attempt: Attempt, doubt: Doubt },
     /// A hand-over from a holder that releases to the head of the queue.
-    HandOver {
-        attempt: Attempt,
-        from: Holder,
-        release: Option<Ticket>,
-    },
+    HandOver { attempt: Attempt, from: Holder, release: Option<Ticket> },
     /// A release.
-    Delete {
-        key: Key,
-        holder: Holder,
-        release: Ticket,
-        tries: u8,
-    },
+    Delete { key: Key, holder: Holder, release: Ticket, tries: u8 },
     /// The clean-up of a lease whose waiter has left, or of a save that may have gone through.
-    Forget {
-        key: Key,
-        holder: Holder,
-        until: Moment,
-        tries: u8,
-        stamp: u32,
-    },
+    Forget { key: Key, holder: Holder, until: Moment, tries: u8, stamp: u32 },
 }

@@ -4,14 +4,14 @@
 //! a cancellation) and being granted are O(1) each, and a waiter costs one table entry. A waiter may also stand outside
 //! every queue: an attempt that doesn't wait needs a deadline and a ticket, but no place in line.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use slab::Slab;
 
 use super::retry::Retry;
 use crate::clock::Moment;
-use crate::lease::{Key, Owner, Ticket, Ttl};
+use crate::lease::{Key, KeyMap, Owner, Ticket, Ttl};
 
 /// No neighbour, no queue.
 const NONE: u32 = u32::MAX;
@@ -104,7 +104,7 @@ pub(super) struct Queue {
 pub(super) struct Lobby {
     waiters: Slab<Waiter>,
     pub(super) queues: Slab<Queue>,
-    by_key: HashMap<Key, u32>,
+    by_key: KeyMap<u32>,
     last_serial: u32,
     last_stamp: u32,
     counts_delays: bool,
@@ -112,10 +112,7 @@ pub(super) struct Lobby {
 
 impl Lobby {
     pub(super) fn new(counts_delays: bool) -> Self {
-        Self {
-            counts_delays,
-            ..Self::default()
-        }
+        Self { counts_delays, ..Self::default() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -128,11 +125,7 @@ impl Lobby {
 
     pub(super) fn queue_of(&self, key: &str) -> Option<u32> {
         // Asked on every uncontended acquire and release: an empty map is not worth hashing for.
-        if self.by_key.is_empty() {
-            None
-        } else {
-            self.by_key.get(key).copied()
-        }
+        if self.by_key.is_empty() { None } else { self.by_key.get(key).copied() }
     }
 
     pub(super) fn queue(&self, queue: u32) -> Option<&Queue> {
@@ -144,42 +137,27 @@ impl Lobby {
     }
 
     pub(super) fn get(&self, id: WaiterId) -> Option<&Waiter> {
-        self.waiters
-            .get(id.index as usize)
-            .filter(|waiter| waiter.serial == id.serial)
+        self.waiters.get(id.index as usize).filter(|waiter| waiter.serial == id.serial)
     }
 
     pub(super) fn get_mut(&mut self, id: WaiterId) -> Option<&mut Waiter> {
-        self.waiters
-            .get_mut(id.index as usize)
-            .filter(|waiter| waiter.serial == id.serial)
+        self.waiters.get_mut(id.index as usize).filter(|waiter| waiter.serial == id.serial)
     }
 
     pub(super) fn head(&self, queue: u32) -> Option<WaiterId> {
         let index = self.queue(queue)?.head;
-        self.waiters.get(index as usize).map(|waiter| WaiterId {
-            index,
-            serial: waiter.serial,
-        })
+        self.waiters.get(index as usize).map(|waiter| WaiterId { index, serial: waiter.serial })
     }
 
     /// The queue that the waiter stands first in, if it does.
     pub(super) fn queue_with_head(&self, id: WaiterId) -> Option<u32> {
         let queue = self.get(id)?.queue;
-        self.queue(queue)
-            .filter(|line| line.head == id.index)
-            .map(|_| queue)
+        self.queue(queue).filter(|line| line.head == id.index).map(|_| queue)
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = (WaiterId, Ticket)> + '_ {
         self.waiters.iter().map(|(index, waiter)| {
-            (
-                WaiterId {
-                    index: to_index(index),
-                    serial: waiter.serial,
-                },
-                waiter.ticket,
-            )
+            (WaiterId { index: to_index(index), serial: waiter.serial }, waiter.ticket)
         })
     }
 
@@ -273,16 +251,12 @@ impl Lobby {
 
     /// The shortest delay in a polled queue: so often somebody in it has a chance.
     pub(super) fn shortest_delay(&self, queue: u32) -> Option<Duration> {
-        self.queue(queue)?
-            .delays
-            .first_key_value()
-            .map(|(delay, _)| *delay)
+        self.queue(queue)?.delays.first_key_value().map(|(delay, _)| *delay)
     }
 
     /// Removes an empty queue that isn't asking; tells its key if it was watched.
     pub(super) fn close(&mut self, queue: u32) -> Option<Queue> {
-        self.queue(queue)
-            .filter(|line| line.head == NONE && line.phase == Phase::Idle)?;
+        self.queue(queue).filter(|line| line.head == NONE && line.phase == Phase::Idle)?;
         let line = self.queues.try_remove(queue as usize)?;
         self.by_key.remove(&line.key);
         Some(line)
@@ -333,13 +307,7 @@ mod tests {
         let ids = (0..count)
             .map(|number| {
                 let ticket = Ticket { tenant: 0, number };
-                let id = lobby.add(
-                    Moment::START,
-                    ticket,
-                    Owner::unnamed(),
-                    Ttl::FOREVER,
-                    &Retry::ONCE,
-                );
+                let id = lobby.add(Moment::START, ticket, Owner::unnamed(), Ttl::FOREVER, &Retry::ONCE);
                 queue = lobby.join(id, &key).0;
                 id
             })
@@ -367,13 +335,7 @@ mod tests {
     fn an_id_does_not_name_the_next_waiter_in_the_same_place() {
         let (mut lobby, _, ids) = lobby_with(1);
         lobby.remove(ids[0]);
-        let next = lobby.add(
-            Moment::START,
-            Ticket::default(),
-            Owner::unnamed(),
-            Ttl::FOREVER,
-            &Retry::ONCE,
-        );
+        let next = lobby.add(Moment::START, Ticket::default(), Owner::unnamed(), Ttl::FOREVER, &Retry::ONCE);
         assert_eq!(next.index, ids[0].index);
         assert!(lobby.get(ids[0]).is_none());
     }

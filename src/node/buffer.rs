@@ -34,11 +34,7 @@ const RECORD: usize = 5;
 #[derive(Debug)]
 pub(super) enum Letter {
     /// An acquire of this environment has ended.
-    Settled {
-        ticket: u32,
-        outcome: Outcome,
-        space: u32,
-    },
+    Settled { ticket: u32, outcome: Outcome, space: u32 },
     /// The space's next deadline has come nearer.
     Deadline { space: u32 },
 }

@@ -34,11 +34,7 @@ impl Port {
             .weak::<true>()
             .build()
             .map_err(|error| internal(&error.to_string()))?;
-        Ok(Arc::new(Self {
-            tenant,
-            mailbox: Mailbox::default(),
-            bell,
-        }))
+        Ok(Arc::new(Self { tenant, mailbox: Mailbox::default(), bell }))
     }
 
     pub(super) fn tenant(&self) -> u32 {
@@ -75,10 +71,6 @@ impl Port {
                 sys::napi_unref_threadsafe_function(env.raw(), self.bell.raw())
             }
         };
-        if status == sys::Status::napi_ok {
-            Ok(())
-        } else {
-            Err(internal("the completion port is gone"))
-        }
+        if status == sys::Status::napi_ok { Ok(()) } else { Err(internal("the completion port is gone")) }
     }
 }

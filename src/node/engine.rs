@@ -28,15 +28,13 @@ const SETTLED_SHIFT: u32 = 2;
 /// something. Returns the environment's handle.
 #[napi]
 pub fn open(env: Env, buffer: Float64Array, on_mail: Function<'_, (), ()>) -> Result<u32> {
-    Environment::open(&env, buffer, &on_mail)
+    Environment::open(env, buffer, &on_mail)
 }
 
 /// Keeps the event loop alive while something waits, or lets it end.
 #[napi]
 pub fn set_referenced(env: Env, environment: u32, referenced: bool) -> Result<()> {
-    Environment::with(environment, |environment| {
-        environment.port.set_referenced(&env, referenced)
-    })
+    Environment::with(environment, |environment| environment.port.set_referenced(&env, referenced))
 }
 
 /// Writes what has been settled into the buffer; returns a status.
@@ -86,28 +84,12 @@ pub fn wait(
     timeout: f64,
     ticket: u32,
 ) -> Result<u32> {
-    let (key, ttl, retry) = (
-        Key::new(&key)?,
-        options::ttl(ttl)?,
-        options::retry(attempts, delay, timeout)?,
-    );
+    let (key, ttl, retry) = (Key::new(&key)?, options::ttl(ttl)?, options::retry(attempts, delay, timeout)?);
     let owner = options::owner(owner.as_deref());
     Environment::with(space, |environment| {
         let entered = environment.operate(space, |engine, tenant, now| {
-            let ticket = Ticket {
-                tenant,
-                number: ticket,
-            };
-            engine.acquire(
-                now,
-                Request {
-                    ticket,
-                    key,
-                    owner,
-                    ttl,
-                    retry,
-                },
-            )
+            let ticket = Ticket { tenant, number: ticket };
+            engine.acquire(now, Request { ticket, key, owner, ttl, retry })
         })?;
         let status = match entered {
             Entered::Acquired(lease) => {
@@ -127,9 +109,7 @@ pub fn wait(
 /// A waiter goes. Status: whether it was still waiting.
 #[napi]
 pub fn cancel(space: u32, index: u32, serial: u32) -> Result<u32> {
-    change(space, |engine, now| {
-        engine.cancel(now, WaiterId { index, serial })
-    })
+    change(space, |engine, now| engine.cancel(now, WaiterId { index, serial }))
 }
 
 /// Time has passed. Status: nothing but settlements.
@@ -146,10 +126,7 @@ pub fn tick(space: u32) -> Result<u32> {
 pub fn dismiss(space: u32, tickets: Vec<u32>) -> Result<u32> {
     Environment::with(space, |environment| {
         environment.operate(space, |engine, tenant, now| {
-            let tickets = tickets
-                .into_iter()
-                .map(|number| Ticket { tenant, number })
-                .collect();
+            let tickets = tickets.into_iter().map(|number| Ticket { tenant, number }).collect();
             engine.dismiss(now, &tickets);
         })?;
         finish(environment, space, 0)
@@ -169,27 +146,21 @@ pub fn sweep(space: u32) -> Result<f64> {
 #[napi]
 pub fn release_owner(space: u32, key: String, owner: String) -> Result<u32> {
     let key = Key::new(&key)?;
-    change(space, move |engine, now| {
-        engine.release(now, &key, &Holder::Owner(Owner::named(&owner)))
-    })
+    change(space, move |engine, now| engine.release(now, &key, &Holder::Owner(Owner::named(&owner))))
 }
 
 /// Makes a lease end `ttl` from now. Status: whether it was held; the new end is in the buffer.
 #[napi]
 pub fn extend_lease(space: u32, slot: u32, serial: f64, ttl: f64) -> Result<u32> {
     let ttl = options::ttl(ttl)?;
-    renew(space, move |store, now| {
-        store.extend_lease(now, lease_id(slot, serial), ttl)
-    })
+    renew(space, move |store, now| store.extend_lease(now, lease_id(slot, serial), ttl))
 }
 
 /// As [`extend_lease`], by the owner's name.
 #[napi]
 pub fn extend_owner(space: u32, key: String, owner: String, ttl: f64) -> Result<u32> {
     let ttl = options::ttl(ttl)?;
-    renew(space, move |store, now| {
-        store.extend(now, &key, &Holder::Owner(Owner::named(&owner)), ttl)
-    })
+    renew(space, move |store, now| store.extend(now, &key, &Holder::Owner(Owner::named(&owner)), ttl))
 }
 
 /// Frees the key whoever holds it. Status: whether anybody did.
@@ -215,9 +186,7 @@ pub fn exists(space: u32, key: String) -> Result<bool> {
 pub fn name_owner(space: u32, slot: u32, serial: f64, owner: String) -> Result<bool> {
     Environment::with(space, |environment| {
         environment.operate(space, |engine, _, now| {
-            engine
-                .store
-                .name_owner(now, lease_id(slot, serial), Owner::named(&owner))
+            engine.store.name_owner(now, lease_id(slot, serial), Owner::named(&owner))
         })
     })
 }
@@ -305,8 +274,5 @@ fn finish(environment: &mut Environment, space: u32, status: u32) -> Result<u32>
 /// Serials come from this side and return unchanged, so the conversion is exact; anything else names no lease.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn lease_id(slot: u32, serial: f64) -> LeaseId {
-    LeaseId {
-        slot,
-        serial: serial as u64,
-    }
+    LeaseId { slot, serial: serial as u64 }
 }

@@ -48,7 +48,7 @@ pub(super) struct Environment {
 
 impl Environment {
     /// Opens an environment on this thread; returns its handle.
-    pub(super) fn open(env: &Env, array: Float64Array, on_mail: &Function<'_, (), ()>) -> Result<u32> {
+    pub(super) fn open(env: Env, array: Float64Array, on_mail: &Function<'_, (), ()>) -> Result<u32> {
         let tenant = NEXT_TENANT.fetch_add(1, Ordering::Relaxed);
         let environment = Self {
             port: Port::new(tenant, on_mail)?,
@@ -61,8 +61,7 @@ impl Environment {
             (environments.len() < MOST_ENVIRONMENTS).then(|| environments.insert(environment))
         });
         let index = index.ok_or_else(|| internal("too many environments on one thread"))?;
-        env.add_env_cleanup_hook(index, Self::end)
-            .map_err(|error| internal(&error.to_string()))?;
+        env.add_env_cleanup_hook(index, Self::end).map_err(|error| internal(&error.to_string()))?;
         u32::try_from(index << LOCAL_BITS).map_err(|_| internal("too many environments on one thread"))
     }
 
@@ -71,10 +70,7 @@ impl Environment {
     fn end(index: usize) {
         let ended = ENVIRONMENTS
             .try_with(|environments| {
-                environments
-                    .try_borrow_mut()
-                    .ok()
-                    .and_then(|mut environments| environments.try_remove(index))
+                environments.try_borrow_mut().ok().and_then(|mut environments| environments.try_remove(index))
             })
             .ok()
             .flatten();
@@ -108,11 +104,9 @@ impl Environment {
         let tenant = self.port.tenant();
         let space = space_of(&self.spaces, handle)?;
         let letters = &mut self.letters;
-        Ok(
-            space.operate(tenant, &mut |letter| letters.push_back(letter), |engine, now| {
-                operation(engine, tenant, now)
-            }),
-        )
+        Ok(space.operate(tenant, &mut |letter| letters.push_back(letter), |engine, now| {
+            operation(engine, tenant, now)
+        }))
     }
 
     /// Writes the space's next deadline into the buffer, for JavaScript to arm its timer.
@@ -169,9 +163,7 @@ impl Environment {
 }
 
 fn space_of(spaces: &Slab<Space>, handle: u32) -> Result<&Space> {
-    spaces
-        .get((handle & LOCAL_MASK) as usize)
-        .ok_or_else(|| internal("the lock space has been dropped"))
+    spaces.get((handle & LOCAL_MASK) as usize).ok_or_else(|| internal("the lock space has been dropped"))
 }
 
 fn local_handle(environment: u32, index: usize) -> Result<u32> {

@@ -25,10 +25,7 @@ pub fn install_hot_path(env: Env, #[napi(ts_arg_type = "object")] target: Unknow
     if !matches!(target.get_type(), Ok(ValueType::Object)) {
         return Err(internal("an object was expected"));
     }
-    for (name, callback) in [
-        (c"acquire", acquire as Callback),
-        (c"release", release as Callback),
-    ] {
+    for (name, callback) in [(c"acquire", acquire as Callback), (c"release", release as Callback)] {
         define(&env, &target, name, callback)?;
     }
     Ok(())
@@ -55,11 +52,7 @@ fn define(env: &Env, target: &Unknown<'_>, name: &CStr, callback: Callback) -> R
     }
     // SAFETY: both values belong to the handle scope of the call that we are in.
     let status = unsafe { sys::napi_set_named_property(env.raw(), target.raw(), name.as_ptr(), function) };
-    if status == sys::Status::napi_ok {
-        Ok(())
-    } else {
-        Err(internal("a function could not be installed"))
-    }
+    if status == sys::Status::napi_ok { Ok(()) } else { Err(internal("a function could not be installed")) }
 }
 
 /// `acquire(space, key, ttl, inTurn, owner?)`.
@@ -68,17 +61,9 @@ unsafe extern "C" fn acquire(env: sys::napi_env, info: sys::napi_callback_info) 
         // SAFETY: called by Node.js with the environment and the callback info of this very call.
         let passage = unsafe { Passage::<5>::read(env, info) }?;
         let (mut key, mut owner) = (Text::new(), Text::new());
-        let key = passage
-            .text(1, &mut key)?
-            .ok_or_else(|| internal("the key must be a string"))?;
+        let key = passage.text(1, &mut key)?.ok_or_else(|| internal("the key must be a string"))?;
         let owner = passage.text(4, &mut owner)?;
-        engine::attempt(
-            passage.number_u32(0)?,
-            key,
-            passage.number(2)?,
-            passage.number(3)? != 0.0,
-            owner,
-        )
+        engine::attempt(passage.number_u32(0)?, key, passage.number(2)?, passage.number(3)? != 0.0, owner)
     })
 }
 
@@ -113,12 +98,7 @@ fn throw(env: sys::napi_env, error: &CodedError) {
     // SAFETY: `env` is the environment of the running call; the strings are valid UTF-8 of the given lengths and are
     // copied. Should one of the calls fail, the next refuses its null argument and nothing is thrown.
     unsafe {
-        sys::napi_create_string_utf8(
-            env,
-            code.as_ptr().cast::<c_char>(),
-            length(code),
-            &raw mut code_value,
-        );
+        sys::napi_create_string_utf8(env, code.as_ptr().cast::<c_char>(), length(code), &raw mut code_value);
         sys::napi_create_string_utf8(
             env,
             message.as_ptr().cast::<c_char>(),
@@ -165,22 +145,14 @@ impl<const N: usize> Passage<N> {
         let mut number = 0.0;
         // SAFETY: the value is an argument of the running call; a wrong type is reported by the status.
         let status = unsafe { sys::napi_get_value_double(self.env, self.arguments[index], &raw mut number) };
-        if status == sys::Status::napi_ok {
-            Ok(number)
-        } else {
-            Err(internal("a number was expected"))
-        }
+        if status == sys::Status::napi_ok { Ok(number) } else { Err(internal("a number was expected")) }
     }
 
     fn number_u32(&self, index: usize) -> Result<u32> {
         let mut number = 0;
         // SAFETY: as in `number`.
         let status = unsafe { sys::napi_get_value_uint32(self.env, self.arguments[index], &raw mut number) };
-        if status == sys::Status::napi_ok {
-            Ok(number)
-        } else {
-            Err(internal("a number was expected"))
-        }
+        if status == sys::Status::napi_ok { Ok(number) } else { Err(internal("a number was expected")) }
     }
 
     /// A string argument, or `None` for anything that isn't one.
@@ -206,9 +178,7 @@ impl<const N: usize> Passage<N> {
             // It may have been cut (in front of a character of up to four bytes that didn't fit): read it whole.
             place.read_long(self.env, self.arguments[index])?
         };
-        std::str::from_utf8(bytes)
-            .map(Some)
-            .map_err(|_| internal("a string that isn't text"))
+        std::str::from_utf8(bytes).map(Some).map_err(|_| internal("a string that isn't text"))
     }
 }
 
@@ -220,10 +190,7 @@ struct Text {
 
 impl Text {
     fn new() -> Self {
-        Self {
-            inline: [const { MaybeUninit::uninit() }; INLINE],
-            long: Vec::new(),
-        }
+        Self { inline: [const { MaybeUninit::uninit() }; INLINE], long: Vec::new() }
     }
 
     fn read_long(&mut self, env: sys::napi_env, value: sys::napi_value) -> Result<&[u8]> {

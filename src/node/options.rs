@@ -22,11 +22,7 @@ pub(super) fn ttl(millis: f64) -> Result<Ttl> {
 
 /// A retry policy; a negative timeout stands for none.
 pub(super) fn retry(attempts: f64, delay: f64, timeout: f64) -> Result<Retry> {
-    Ok(Retry::from_numbers(
-        attempts,
-        delay,
-        (timeout >= 0.0).then_some(timeout),
-    )?)
+    Ok(Retry::from_numbers(attempts, delay, (timeout >= 0.0).then_some(timeout))?)
 }
 
 /// An owner; unnamed if JavaScript hasn't made a name for it yet.

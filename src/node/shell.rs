@@ -18,12 +18,7 @@ use crate::lease::{Holder, Key, Lease, LeaseId, Owner, Ticket};
 use crate::store::{Capability, Save};
 
 /// What is known of a store that is written in JavaScript: nothing. So it is polled, and it can't hand over.
-const UNKNOWN: Capability = Capability {
-    polls: true,
-    tells_expiry: false,
-    hand_over: None,
-    watches: false,
-};
+const UNKNOWN: Capability = Capability { polls: true, tells_expiry: false, hand_over: None, watches: false };
 
 /// The machine of one store, and when the leases end that are being asked for.
 pub(super) struct Shell {
@@ -66,10 +61,7 @@ pub struct ShellStep {
 /// Makes an engine for one store. Returns its handle.
 #[napi]
 pub fn create_shell(environment: u32) -> Result<u32> {
-    let shell = Shell {
-        machine: Machine::new(UNKNOWN),
-        ends: HashMap::new(),
-    };
+    let shell = Shell { machine: Machine::new(UNKNOWN), ends: HashMap::new() };
     Environment::with(environment, |owner| owner.add_shell(environment, shell))
 }
 
@@ -95,21 +87,11 @@ pub fn shell_acquire(
     timeout: f64,
     ticket: u32,
 ) -> Result<ShellStep> {
-    let (key, ttl, retry) = (
-        Key::new(&key)?,
-        options::ttl(ttl)?,
-        options::retry(attempts, delay, timeout)?,
-    );
-    let request = Request {
-        ticket: own(ticket),
-        key,
-        owner: Owner::named(&owner),
-        ttl,
-        retry,
-    };
+    let (key, ttl, retry) = (Key::new(&key)?, options::ttl(ttl)?, options::retry(attempts, delay, timeout)?);
+    let request = Request { ticket: own(ticket), key, owner: Owner::named(&owner), ttl, retry };
     let mut waiter = None;
     let mut step = run(shell, |machine, now, effects| {
-        waiter = Some(machine.acquire(now, request, effects))
+        waiter = Some(machine.acquire(now, request, effects));
     })?;
     step.waiter = waiter.map(|waiter| vec![waiter.index, waiter.serial]);
     Ok(step)
@@ -122,10 +104,7 @@ pub fn shell_saved(shell: u32, id: u32, acquired: Option<bool>) -> Result<ShellS
         let shell = environment.shell(shell)?;
         let expires_at = shell.ends.remove(&id).flatten();
         let reply = match acquired {
-            Some(true) => Ok(Save::Acquired(Lease {
-                id: LeaseId::default(),
-                expires_at,
-            })),
+            Some(true) => Ok(Save::Acquired(Lease { id: LeaseId::default(), expires_at })),
             Some(false) => Ok(Save::Held { until: None }),
             None => Err(thrown("save")),
         };
@@ -139,7 +118,7 @@ pub fn shell_release(shell: u32, key: String, owner: String, ticket: u32) -> Res
     let key = Key::new(&key)?;
     let holder = Holder::Owner(Owner::named(&owner));
     run(shell, |machine, now, effects| {
-        machine.release(now, own(ticket), &key, holder, effects)
+        machine.release(now, own(ticket), &key, holder, effects);
     })
 }
 
@@ -148,7 +127,7 @@ pub fn shell_release(shell: u32, key: String, owner: String, ticket: u32) -> Res
 pub fn shell_deleted(shell: u32, id: u32, done: bool) -> Result<ShellStep> {
     let reply = if done { Ok(true) } else { Err(thrown("delete")) };
     run(shell, |machine, now, effects| {
-        machine.deleted(now, id, reply, effects)
+        machine.deleted(now, id, reply, effects);
     })
 }
 
@@ -162,9 +141,7 @@ pub fn shell_woken(shell: u32, key: String) -> Result<ShellStep> {
 #[napi]
 pub fn shell_extended(shell: u32, key: String, ends_at: f64) -> Result<ShellStep> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates
-    let expires_at = ends_at
-        .is_finite()
-        .then(|| Moment::from_nanos((ends_at * 1e6) as u64));
+    let expires_at = ends_at.is_finite().then(|| Moment::from_nanos((ends_at * 1e6) as u64));
     run(shell, |machine, _, _| machine.extended(&key, expires_at))
 }
 
@@ -179,7 +156,7 @@ pub fn shell_cancel(shell: u32, index: u32, serial: u32) -> Result<ShellStep> {
 /// Time has passed.
 #[napi]
 pub fn shell_tick(shell: u32) -> Result<ShellStep> {
-    run(shell, |machine, now, effects| machine.tick(now, effects))
+    run(shell, Machine::tick)
 }
 
 /// Those who have the given tickets stop waiting.
@@ -196,35 +173,19 @@ impl Shell {
         let now = SystemClock.now();
         let mut effects = Effects::new();
         event(&mut self.machine, now, &mut effects);
-        let effects = effects
-            .into_iter()
-            .filter_map(|effect| self.translate(now, effect))
-            .collect();
-        let deadline = self
-            .machine
-            .next_deadline()
-            .unwrap_or(Moment::NEVER)
-            .as_millis_f64();
-        ShellStep {
-            effects,
-            deadline,
-            waiter: None,
-        }
+        let effects = effects.into_iter().filter_map(|effect| self.translate(now, effect)).collect();
+        let deadline = self.machine.next_deadline().unwrap_or(Moment::NEVER).as_millis_f64();
+        ShellStep { effects, deadline, waiter: None }
     }
 
     fn translate(&mut self, now: Moment, effect: Effect) -> Option<ShellEffect> {
         match effect {
-            Effect::Save {
-                op, key, owner, ttl, ..
-            } => {
+            Effect::Save { op, key, owner, ttl, .. } => {
                 self.ends.insert(op, ttl.expiry_from(now));
                 // Whole milliseconds are exact below 2^53; through seconds they wouldn't be.
                 #[allow(clippy::cast_precision_loss)]
                 let millis = ttl.span().map_or(0.0, |span| span.as_millis() as f64);
-                Some(ShellEffect {
-                    ttl: Some(millis),
-                    ..command("save", op, &key, &owner)
-                })
+                Some(ShellEffect { ttl: Some(millis), ..command("save", op, &key, &owner) })
             }
             Effect::Delete { op, key, holder } => {
                 let owner = match holder {
@@ -258,10 +219,9 @@ fn command(kind: &str, id: u32, key: &Key, owner: &Owner) -> ShellEffect {
 
 fn settlement(ticket: Ticket, outcome: &Outcome) -> ShellEffect {
     let (word, ends_at) = match outcome {
-        Outcome::Acquired(lease) => (
-            "acquired",
-            Some(lease.expires_at.unwrap_or(Moment::NEVER).as_millis_f64()),
-        ),
+        Outcome::Acquired(lease) => {
+            ("acquired", Some(lease.expires_at.unwrap_or(Moment::NEVER).as_millis_f64()))
+        }
         Outcome::Refused => ("refused", None),
         Outcome::Released => ("released", None),
         Outcome::NotOwned => ("not_owned", None),
@@ -281,18 +241,10 @@ fn settlement(ticket: Ticket, outcome: &Outcome) -> ShellEffect {
 
 /// Tickets of a shell need no tenant: a shell belongs to one environment.
 fn own(ticket: u32) -> Ticket {
-    Ticket {
-        tenant: 0,
-        number: ticket,
-    }
+    Ticket { tenant: 0, number: ticket }
 }
 
 /// Stands for the error that JavaScript keeps.
 fn thrown(operation: &'static str) -> Error {
-    Error::new(
-        ErrorKind::Storage,
-        "custom",
-        operation,
-        "the store threw an error",
-    )
+    Error::new(ErrorKind::Storage, "custom", operation, "the store threw an error")
 }

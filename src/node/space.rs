@@ -38,10 +38,7 @@ static SHARED: Mutex<Option<HashMap<String, Space>>> = Mutex::new(None);
 impl Space {
     /// A space of its own.
     pub(super) fn private() -> Self {
-        Self(Arc::new(Mutex::new(Inner {
-            engine: Inline::new(MemoryStore::default()),
-            members: Vec::new(),
-        })))
+        Self(Arc::new(Mutex::new(Inner { engine: Inline::new(MemoryStore::default()), members: Vec::new() })))
     }
 
     /// The space with that name, made if nobody uses it yet.
@@ -49,10 +46,7 @@ impl Space {
         let mut registry = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         let spaces = registry.get_or_insert_default();
         spaces.retain(|_, space| space.is_needed());
-        spaces
-            .entry(name.to_owned())
-            .or_insert_with(Self::private)
-            .clone()
+        spaces.entry(name.to_owned()).or_insert_with(Self::private).clone()
     }
 
     /// Whether anybody uses the space or may want to find a lease in it.
@@ -131,9 +125,7 @@ impl Space {
 
     /// One of the environment's handles to the space goes, and with it its waiters there.
     pub(super) fn drop_handle(&self, tenant: u32, handle: u32) {
-        self.lock()
-            .members
-            .retain(|member| member.port.tenant() != tenant || member.handle != handle);
+        self.lock().members.retain(|member| member.port.tenant() != tenant || member.handle != handle);
     }
 
     /// An operation that panicked is a defect, but not one that may take other threads' locks down with it: the engine
@@ -149,19 +141,12 @@ impl Inner {
         while self.engine.has_settled() {
             let settled: Vec<(Ticket, Outcome)> = self.engine.drain_settled().collect();
             for (ticket, outcome) in settled {
-                let member = self
-                    .members
-                    .iter()
-                    .find(|member| member.port.tenant() == ticket.tenant);
+                let member = self.members.iter().find(|member| member.port.tenant() == ticket.tenant);
                 let Some(member) = member else {
                     self.free(now, &outcome);
                     continue;
                 };
-                let letter = Letter::Settled {
-                    ticket: ticket.number,
-                    outcome,
-                    space: member.handle,
-                };
+                let letter = Letter::Settled { ticket: ticket.number, outcome, space: member.handle };
                 if ticket.tenant == tenant {
                     mine(letter);
                 } else if let Err(Letter::Settled { outcome, .. }) = member.port.post(letter) {

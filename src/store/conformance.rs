@@ -25,11 +25,7 @@ const MARGIN: u64 = 100;
 /// # Panics
 /// Where the store breaks a rule, naming the rule.
 pub async fn check(subject: &mut dyn Subject, prefix: &str) {
-    let mut suite = Suite {
-        subject,
-        prefix,
-        owners: 0,
-    };
+    let mut suite = Suite { subject, prefix, owners: 0 };
     suite.excludes().await;
     suite.ends_leases_at_their_expiry().await;
     suite.checks_who_deletes().await;
@@ -72,20 +68,13 @@ impl Suite<'_> {
         assert!(lease.expires_at.is_some(), "a lease with an end doesn't end");
         let held = self.one(save(&key, &second, short())).await;
         if self.subject.capability().tells_expiry {
-            assert!(
-                matches!(held, Answer::Held { until: Some(_) }),
-                "the end isn't told: {held:?}"
-            );
+            assert!(matches!(held, Answer::Held { until: Some(_) }), "the end isn't told: {held:?}");
         }
         self.pass(SHORT - MARGIN).await;
         self.refuse(&key, &second).await;
         self.pass(2 * MARGIN).await;
         assert!(!self.exists(&key).await, "an expired lease exists");
-        assert_eq!(
-            self.delete(&key, &first).await,
-            Answer::NotOwned,
-            "an expired lease can be released"
-        );
+        assert_eq!(self.delete(&key, &first).await, Answer::NotOwned, "an expired lease can be released");
         self.acquire(&key, &second, Ttl::FOREVER).await;
         assert_eq!(
             self.delete(&key, &first).await,
@@ -111,21 +100,9 @@ impl Suite<'_> {
         self.acquire(&key, &owner, Ttl::FOREVER).await;
         assert_eq!(self.extend(&key, &stranger, short()).await, Answer::NotOwned);
         let extended = self.extend(&key, &owner, short()).await;
-        assert!(
-            matches!(
-                extended,
-                Answer::Acquired(Lease {
-                    expires_at: Some(_),
-                    ..
-                })
-            ),
-            "{extended:?}"
-        );
+        assert!(matches!(extended, Answer::Acquired(Lease { expires_at: Some(_), .. })), "{extended:?}");
         self.pass(SHORT + MARGIN).await;
-        assert!(
-            !self.exists(&key).await,
-            "an extension that shortened the lease had no effect"
-        );
+        assert!(!self.exists(&key).await, "an extension that shortened the lease had no effect");
     }
 
     async fn does_not_revive(&mut self) {
@@ -143,10 +120,7 @@ impl Suite<'_> {
         let (key, owner, other) = self.case("extend-from-now");
         self.acquire(&key, &owner, short()).await;
         self.pass(SHORT - MARGIN).await;
-        assert!(matches!(
-            self.extend(&key, &owner, short()).await,
-            Answer::Acquired(_)
-        ));
+        assert!(matches!(self.extend(&key, &owner, short()).await, Answer::Acquired(_)));
         self.pass(SHORT - MARGIN).await;
         self.refuse(&key, &other).await;
         assert_eq!(self.delete(&key, &owner).await, Answer::Done);
@@ -155,11 +129,7 @@ impl Suite<'_> {
     async fn deletes_by_force(&mut self) {
         let (key, owner, other) = self.case("force");
         let force = Command::ForceDelete { key: key.clone() };
-        assert_eq!(
-            self.one(force.clone()).await,
-            Answer::Done,
-            "freeing a free lock fails"
-        );
+        assert_eq!(self.one(force.clone()).await, Answer::Done, "freeing a free lock fails");
         self.acquire(&key, &owner, Ttl::FOREVER).await;
         assert_eq!(self.one(force).await, Answer::Done);
         assert!(!self.exists(&key).await);
@@ -171,10 +141,7 @@ impl Suite<'_> {
 
     async fn confirms_the_owner_only(&mut self) {
         let (key, owner, other) = self.case("confirm");
-        let confirm = |owner: &Owner| Command::Confirm {
-            key: key.clone(),
-            owner: owner.clone(),
-        };
+        let confirm = |owner: &Owner| Command::Confirm { key: key.clone(), owner: owner.clone() };
         assert_eq!(self.one(confirm(&owner)).await, Answer::NotOwned);
         self.acquire(&key, &owner, Ttl::FOREVER).await;
         assert!(matches!(self.one(confirm(&owner)).await, Answer::Acquired(_)));
@@ -185,17 +152,8 @@ impl Suite<'_> {
 
     async fn takes_any_text(&mut self) {
         let long = "long".repeat(200);
-        let texts = [
-            " ",
-            "a b",
-            "a:b",
-            "{a}b",
-            "'; DROP TABLE locks; --",
-            "\"\\%_*?[]",
-            "ключ",
-            "\u{1F512}",
-            &long,
-        ];
+        let texts =
+            [" ", "a b", "a:b", "{a}b", "'; DROP TABLE locks; --", "\"\\%_*?[]", "ключ", "\u{1F512}", &long];
         let mut owners = Vec::new();
         let mut keys = Vec::new();
         for text in texts {
@@ -208,11 +166,7 @@ impl Suite<'_> {
             owners.push(owner);
         }
         for (key, owner) in keys.iter().zip(&owners) {
-            assert_eq!(
-                self.delete(key, owner).await,
-                Answer::Done,
-                "{key:?} isn't its own lock"
-            );
+            assert_eq!(self.delete(key, owner).await, Answer::Done, "{key:?} isn't its own lock");
         }
     }
 
@@ -223,42 +177,18 @@ impl Suite<'_> {
             .all(vec![
                 save(&key, &owner, Ttl::FOREVER),
                 save(&key, &other, Ttl::FOREVER),
-                Command::Delete {
-                    key: second.clone(),
-                    holder: claim(&owner),
-                },
+                Command::Delete { key: second.clone(), holder: claim(&owner) },
                 save(&second, &other, Ttl::FOREVER),
                 Command::Exists { key: key.clone() },
-                Command::Delete {
-                    key: key.clone(),
-                    holder: claim(&owner),
-                },
+                Command::Delete { key: key.clone(), holder: claim(&owner) },
                 Command::Exists { key: key.clone() },
-                Command::Delete {
-                    key: second,
-                    holder: claim(&other),
-                },
+                Command::Delete { key: second, holder: claim(&other) },
             ])
             .await;
         let words: Vec<_> = answers.iter().map(word).collect();
-        let expected = [
-            "acquired",
-            "held",
-            "not owned",
-            "acquired",
-            "exists",
-            "done",
-            "exists not",
-            "done",
-        ];
-        assert_eq!(
-            words, expected,
-            "a batch isn't answered in order, or one answer spoils its neighbours"
-        );
-        assert!(
-            self.all(Vec::new()).await.is_empty(),
-            "an empty batch has answers"
-        );
+        let expected = ["acquired", "held", "not owned", "acquired", "exists", "done", "exists not", "done"];
+        assert_eq!(words, expected, "a batch isn't answered in order, or one answer spoils its neighbours");
+        assert!(self.all(Vec::new()).await.is_empty(), "an empty batch has answers");
     }
 
     async fn hands_over(&mut self) {
@@ -282,16 +212,7 @@ impl Suite<'_> {
             "a stranger handed it over"
         );
         let moved = self.one(hand_over(&from, &to, short())).await;
-        assert!(
-            matches!(
-                moved,
-                Answer::Acquired(Lease {
-                    expires_at: Some(_),
-                    ..
-                })
-            ),
-            "{moved:?}"
-        );
+        assert!(matches!(moved, Answer::Acquired(Lease { expires_at: Some(_), .. })), "{moved:?}");
         assert_eq!(
             self.delete(&key, &from).await,
             Answer::NotOwned,
@@ -301,10 +222,7 @@ impl Suite<'_> {
         self.pass(SHORT - MARGIN).await;
         self.refuse(&key, &from).await;
         self.pass(2 * MARGIN).await;
-        assert!(
-            !self.exists(&key).await,
-            "a lease that was handed over keeps the old end"
-        );
+        assert!(!self.exists(&key).await, "a lease that was handed over keeps the old end");
         assert_eq!(
             self.one(hand_over(&to, &from, short())).await,
             Answer::NotOwned,
@@ -344,23 +262,13 @@ impl Suite<'_> {
 
     async fn acquire(&mut self, key: &Key, owner: &Owner, ttl: Ttl) -> Lease {
         let answer = self.one(save(key, owner, ttl)).await;
-        assert!(
-            matches!(answer, Answer::Acquired(_)),
-            "{key:?} is free but was refused: {answer:?}"
-        );
-        if let Answer::Acquired(lease) = answer {
-            lease
-        } else {
-            unreachable!("checked above")
-        }
+        assert!(matches!(answer, Answer::Acquired(_)), "{key:?} is free but was refused: {answer:?}");
+        if let Answer::Acquired(lease) = answer { lease } else { unreachable!("checked above") }
     }
 
     async fn refuse(&mut self, key: &Key, owner: &Owner) {
         let answer = self.one(save(key, owner, Ttl::FOREVER)).await;
-        assert!(
-            matches!(answer, Answer::Held { .. }),
-            "{key:?} is held but was given away: {answer:?}"
-        );
+        assert!(matches!(answer, Answer::Held { .. }), "{key:?} is held but was given away: {answer:?}");
     }
 
     async fn exists(&mut self, key: &Key) -> bool {
@@ -368,29 +276,16 @@ impl Suite<'_> {
     }
 
     async fn delete(&mut self, key: &Key, owner: &Owner) -> Answer {
-        self.one(Command::Delete {
-            key: key.clone(),
-            holder: Holder::Owner(owner.clone()),
-        })
-        .await
+        self.one(Command::Delete { key: key.clone(), holder: Holder::Owner(owner.clone()) }).await
     }
 
     async fn extend(&mut self, key: &Key, owner: &Owner, ttl: Ttl) -> Answer {
-        self.one(Command::Extend {
-            key: key.clone(),
-            holder: Holder::Owner(owner.clone()),
-            ttl,
-        })
-        .await
+        self.one(Command::Extend { key: key.clone(), holder: Holder::Owner(owner.clone()), ttl }).await
     }
 }
 
 fn save(key: &Key, owner: &Owner, ttl: Ttl) -> Command {
-    Command::Save {
-        key: key.clone(),
-        owner: owner.clone(),
-        ttl,
-    }
+    Command::Save { key: key.clone(), owner: owner.clone(), ttl }
 }
 
 fn short() -> Ttl {

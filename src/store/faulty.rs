@@ -118,14 +118,7 @@ impl Faulty {
     /// `inner` with `faults`, drawn from `seed`.
     #[must_use]
     pub fn new(inner: Arc<dyn LockStore>, seed: u64, faults: Faults) -> Self {
-        Self {
-            inner,
-            plan: Mutex::new(Plan {
-                dice: Dice::new(seed),
-                faults,
-                injected: 0,
-            }),
-        }
+        Self { inner, plan: Mutex::new(Plan { dice: Dice::new(seed), faults, injected: 0 }) }
     }
 
     /// From now on, other faults; [`Faults::NONE`] heals the line.
@@ -146,11 +139,7 @@ impl Faulty {
 
 impl Plan {
     fn course(&mut self, commands: usize) -> Course {
-        let Self {
-            dice,
-            faults,
-            injected,
-        } = self;
+        let Self { dice, faults, injected } = self;
         let mut count = |happens: bool| {
             *injected += u64::from(happens);
             happens
@@ -184,13 +173,7 @@ impl Plan {
                 after = faults.stall;
             }
         }
-        Course {
-            refused,
-            late,
-            before,
-            after,
-            fates,
-        }
+        Course { refused, late, before, after, fates }
     }
 }
 
@@ -204,21 +187,12 @@ impl LockStore for Faulty {
     }
 
     fn execute(&self, batch: Vec<Command>) -> BoxFuture<'_, Vec<Reply>> {
-        let Course {
-            refused,
-            late,
-            before,
-            after,
-            fates,
-        } = self.plan().course(batch.len());
+        let Course { refused, late, before, after, fates } = self.plan().course(batch.len());
         let store = self.inner.name();
         let error = move |kind, message| Err(Error::new(kind, store, "execute", message));
         Box::pin(async move {
             if refused {
-                return batch
-                    .iter()
-                    .map(|_| error(ErrorKind::Storage, "connection refused"))
-                    .collect();
+                return batch.iter().map(|_| error(ErrorKind::Storage, "connection refused")).collect();
             }
             let sent: Vec<_> = batch
                 .into_iter()

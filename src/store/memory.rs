@@ -7,14 +7,12 @@
 //! Each acquisition has a serial that is never used again. Whoever presents place and serial holds the lease; so an
 //! owner needs no name until somebody asks for one, and releasing hashes no strings of the caller.
 
-use std::collections::HashMap;
-
 use slab::Slab;
 
 use super::{Capability, ImmediateStore, Save};
 use crate::clock::Moment;
 use crate::deadline::Deadlines;
-use crate::lease::{Holder, Key, Lease, LeaseId, Owner, Ticket, Ttl};
+use crate::lease::{Holder, Key, KeyMap, Lease, LeaseId, Owner, Ticket, Ttl};
 
 /// Tables above this many places give memory back when they have become mostly empty.
 const SHRINK_ABOVE: usize = 1024;
@@ -32,7 +30,7 @@ struct Entry {
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     entries: Slab<Entry>,
-    by_key: HashMap<Key, u32>,
+    by_key: KeyMap<u32>,
     expiries: Deadlines<Place>,
     last_serial: u64,
 }
@@ -44,9 +42,7 @@ impl MemoryStore {
     /// Whether somebody holds a live lease of the key.
     #[must_use]
     pub fn exists(&self, now: Moment, key: &str) -> bool {
-        self.by_key
-            .get(key)
-            .is_some_and(|&slot| self.live(now, slot).is_some())
+        self.by_key.get(key).is_some_and(|&slot| self.live(now, slot).is_some())
     }
 
     /// Makes the holder's lease end `ttl` from now. `None` if the claim doesn't hold; an expired lease isn't revived.
@@ -133,20 +129,12 @@ impl MemoryStore {
         self.last_serial += 1;
         let serial = self.last_serial;
         let expires_at = ttl.expiry_from(now).unwrap_or(Moment::NEVER);
-        let entry = Entry {
-            key: key.clone(),
-            owner: owner.clone(),
-            serial,
-            expires_at,
-            tenant: ticket.tenant,
-        };
+        let entry =
+            Entry { key: key.clone(), owner: owner.clone(), serial, expires_at, tenant: ticket.tenant };
         let slot = to_slot(self.entries.insert(entry));
         self.by_key.insert(key.clone(), slot);
         self.expiries.arm(expires_at, (slot, serial));
-        Lease {
-            id: LeaseId { slot, serial },
-            expires_at: ttl.expiry_from(now),
-        }
+        Lease { id: LeaseId { slot, serial }, expires_at: ttl.expiry_from(now) }
     }
 
     fn renew(&mut self, now: Moment, slot: u32, ttl: Ttl) -> Lease {
@@ -160,10 +148,7 @@ impl MemoryStore {
                 self.expiries.arm(expires_at, (slot, id.serial));
             }
         }
-        Lease {
-            id,
-            expires_at: ttl.expiry_from(now),
-        }
+        Lease { id, expires_at: ttl.expiry_from(now) }
     }
 
     fn remove(&mut self, slot: u32) {
@@ -187,9 +172,7 @@ impl MemoryStore {
     }
 
     fn live(&self, now: Moment, slot: u32) -> Option<&Entry> {
-        self.entries
-            .get(slot as usize)
-            .filter(|entry| entry.expires_at > now)
+        self.entries.get(slot as usize).filter(|entry| entry.expires_at > now)
     }
 
     fn held(&self, now: Moment, id: LeaseId) -> Option<&Entry> {
@@ -199,10 +182,9 @@ impl MemoryStore {
     /// The place of the lease that `holder` holds. An unnamed owner holds nothing by name.
     fn find(&self, now: Moment, key: &str, holder: &Holder) -> Option<u32> {
         match holder {
-            Holder::Lease(id) => self
-                .held(now, *id)
-                .filter(|entry| entry.key.as_str() == key)
-                .map(|_| id.slot),
+            Holder::Lease(id) => {
+                self.held(now, *id).filter(|entry| entry.key.as_str() == key).map(|_| id.slot)
+            }
             Holder::Owner(owner) => {
                 let slot = *self.by_key.get(key)?;
                 let entry = self.live(now, slot)?;
@@ -215,7 +197,7 @@ impl MemoryStore {
         if self.entries.is_empty() {
             if self.entries.capacity() > SHRINK_ABOVE {
                 self.entries = Slab::new();
-                self.by_key = HashMap::new();
+                self.by_key = KeyMap::default();
                 self.expiries.clear();
             }
         } else if self.by_key.capacity() > SHRINK_ABOVE && self.by_key.len() * 4 < self.by_key.capacity() {
@@ -240,9 +222,7 @@ impl ImmediateStore for MemoryStore {
         if let Some(&slot) = self.by_key.get(key) {
             match self.live(now, slot) {
                 Some(entry) => {
-                    return Save::Held {
-                        until: entry.expiry(),
-                    };
+                    return Save::Held { until: entry.expiry() };
                 }
                 None => self.remove(slot),
             }
@@ -292,21 +272,13 @@ impl Entry {
     }
 
     fn lease(&self, slot: u32) -> Lease {
-        Lease {
-            id: LeaseId {
-                slot,
-                serial: self.serial,
-            },
-            expires_at: self.expiry(),
-        }
+        Lease { id: LeaseId { slot, serial: self.serial }, expires_at: self.expiry() }
     }
 }
 
 /// Whether an entry of the expiry index still speaks of a stored lease (expired or not).
 fn is_live(entries: &Slab<Entry>, at: Moment, (slot, serial): Place) -> bool {
-    entries
-        .get(slot as usize)
-        .is_some_and(|entry| entry.serial == serial && entry.expires_at == at)
+    entries.get(slot as usize).is_some_and(|entry| entry.serial == serial && entry.expires_at == at)
 }
 
 /// Slots are `u32`: four thousand million leases would need hundreds of gigabytes before this saturates.

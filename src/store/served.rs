@@ -58,11 +58,7 @@ impl Served {
     /// A server whose time is told by `clock`, promising `capability`.
     #[must_use]
     pub fn new(capability: Capability, clock: Arc<dyn Clock>) -> Self {
-        Self(Arc::new(Server {
-            capability,
-            clock,
-            state: Mutex::default(),
-        }))
+        Self(Arc::new(Server { capability, clock, state: Mutex::default() }))
     }
 
     /// A new connection, for a process whose time is told by `clock`.
@@ -70,11 +66,7 @@ impl Served {
     pub fn connect(&self, clock: Arc<dyn Clock>) -> Connection {
         let mut state = self.0.lock();
         state.connections.push(Subscriptions::default());
-        Connection {
-            number: state.connections.len() - 1,
-            server: Arc::clone(&self.0),
-            clock,
-        }
+        Connection { number: state.connections.len() - 1, server: Arc::clone(&self.0), clock }
     }
 
     /// How many live leases there are.
@@ -89,12 +81,7 @@ impl Served {
     /// How many keys are watched, over all connections.
     #[must_use]
     pub fn watched_keys(&self) -> usize {
-        self.0
-            .lock()
-            .connections
-            .iter()
-            .map(|connection| connection.keys.len())
-            .sum()
+        self.0.lock().connections.iter().map(|connection| connection.keys.len()).sum()
     }
 
     /// The sizes of the batches that have come, in order.
@@ -133,13 +120,12 @@ impl Connection {
     fn translate(&self, now: Moment, answer: Answer) -> Answer {
         let local = |at: Moment| self.clock.now() + at.since(now);
         match answer {
-            Answer::Acquired(lease) => Answer::Acquired(Lease {
-                id: LeaseId::default(),
-                expires_at: lease.expires_at.map(local),
-            }),
-            Answer::Held { until } => Answer::Held {
-                until: until.filter(|_| self.server.capability.tells_expiry).map(local),
-            },
+            Answer::Acquired(lease) => {
+                Answer::Acquired(Lease { id: LeaseId::default(), expires_at: lease.expires_at.map(local) })
+            }
+            Answer::Held { until } => {
+                Answer::Held { until: until.filter(|_| self.server.capability.tells_expiry).map(local) }
+            }
             other => other,
         }
     }
@@ -168,9 +154,7 @@ impl LockStore for Connection {
                         && let Command::Delete { key, .. } | Command::ForceDelete { key } = command
                     {
                         to_wake.extend(
-                            Server::listeners_of(&state, &key)
-                                .into_iter()
-                                .map(|wake| (wake, key.clone())),
+                            Server::listeners_of(&state, &key).into_iter().map(|wake| (wake, key.clone())),
                         );
                     }
                     replies.push(Ok(self.translate(now, answer)));

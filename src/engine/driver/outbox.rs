@@ -22,19 +22,9 @@ pub(super) enum Sender {
     Confirm(OpId),
     HandOver(OpId),
     Delete(OpId),
-    Extend {
-        key: Key,
-        ttl: Ttl,
-        issued: Moment,
-        answer: oneshot::Sender<Reply>,
-    },
-    ForceDelete {
-        key: Key,
-        answer: oneshot::Sender<Reply>,
-    },
-    Exists {
-        answer: oneshot::Sender<Reply>,
-    },
+    Extend { key: Key, ttl: Ttl, issued: Moment, answer: oneshot::Sender<Reply> },
+    ForceDelete { key: Key, answer: oneshot::Sender<Reply> },
+    Exists { answer: oneshot::Sender<Reply> },
 }
 
 /// What came of a command.
@@ -62,22 +52,12 @@ pub(super) struct Outbox {
 
 impl Outbox {
     pub(super) fn new(store: Arc<dyn LockStore>, options: Options) -> Self {
-        Self {
-            store,
-            options,
-            waiting: VecDeque::new(),
-            flights: JoinSet::new(),
-            aboard: HashMap::new(),
-        }
+        Self { store, options, waiting: VecDeque::new(), flights: JoinSet::new(), aboard: HashMap::new() }
     }
 
     /// Puts a command with the others that leave next.
     pub(super) fn put(&mut self, since: Moment, sender: Sender, command: Command) {
-        self.waiting.push_back(Outgoing {
-            since,
-            sender,
-            command,
-        });
+        self.waiting.push_back(Outgoing { since, sender, command });
     }
 
     /// Sends what waits, as far as there is room. To be called within the runtime.
@@ -87,12 +67,7 @@ impl Outbox {
             let mut oldest = now;
             let mut senders = Vec::with_capacity(count);
             let mut batch = Vec::with_capacity(count);
-            for Outgoing {
-                since,
-                sender,
-                command,
-            } in self.waiting.drain(..count)
-            {
+            for Outgoing { since, sender, command } in self.waiting.drain(..count) {
                 oldest = oldest.min(since);
                 senders.push(sender);
                 batch.push(command);
@@ -112,24 +87,16 @@ impl Outbox {
 
     /// When the oldest command that could not be sent yet has waited too long.
     pub(super) fn next_deadline(&self) -> Option<Moment> {
-        self.waiting
-            .front()
-            .map(|oldest| oldest.since + self.options.command_timeout)
+        self.waiting.front().map(|oldest| oldest.since + self.options.command_timeout)
     }
 
     /// Takes out what could not be sent in time. Nothing was done for it.
     pub(super) fn overdue(&mut self, now: Moment) -> Vec<(Sender, Landed)> {
         let timeout = self.options.command_timeout;
-        let count = self
-            .waiting
-            .iter()
-            .take_while(|outgoing| outgoing.since + timeout <= now)
-            .count();
+        let count = self.waiting.iter().take_while(|outgoing| outgoing.since + timeout <= now).count();
         let error = self.error(ErrorKind::Storage, "the store is busy with earlier commands");
         let overdue = self.waiting.drain(..count);
-        overdue
-            .map(|outgoing| (outgoing.sender, Landed::Answered(Err(error.clone()))))
-            .collect()
+        overdue.map(|outgoing| (outgoing.sender, Landed::Answered(Err(error.clone())))).collect()
     }
 
     /// Waits for a batch to come back. Safe to drop half-way.
@@ -142,9 +109,7 @@ impl Outbox {
 
     /// A batch that has come back meanwhile, if any.
     pub(super) fn landed(&mut self) -> Option<Vec<(Sender, Landed)>> {
-        self.flights
-            .try_join_next_with_id()
-            .map(|flight| self.unload(flight))
+        self.flights.try_join_next_with_id().map(|flight| self.unload(flight))
     }
 
     pub(super) fn has_flights(&self) -> bool {
@@ -168,10 +133,7 @@ impl Outbox {
         let senders = self.aboard.remove(&id).unwrap_or_default();
         let Some(replies) = replies else {
             let error = self.error(ErrorKind::Uncertain, "the store didn't answer in time");
-            return senders
-                .into_iter()
-                .map(|sender| (sender, Landed::TimedOut(error.clone())))
-                .collect();
+            return senders.into_iter().map(|sender| (sender, Landed::TimedOut(error.clone()))).collect();
         };
         let mut replies = replies.into_iter();
         senders

@@ -22,11 +22,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 3600);
 
 /// Somebody whose answer is still to come.
 enum Parked {
-    Waiter {
-        waiter: WaiterId,
-        claim: Claim,
-        answer: oneshot::Sender<Outcome>,
-    },
+    Waiter { waiter: WaiterId, claim: Claim, answer: oneshot::Sender<Outcome> },
     Releaser(oneshot::Sender<Outcome>),
 }
 
@@ -122,20 +118,10 @@ impl Task {
             Event::Acquire { answer, .. } if answer.is_closed() => {} // cancelled before it began
             Event::Acquire { request, answer } => {
                 let ticket = request.ticket;
-                let claim = Claim {
-                    key: request.key.clone(),
-                    owner: request.owner.clone(),
-                    ttl: request.ttl,
-                };
+                let claim =
+                    Claim { key: request.key.clone(), owner: request.owner.clone(), ttl: request.ttl };
                 let waiter = self.machine.acquire(now, request, effects);
-                self.parked.insert(
-                    ticket,
-                    Parked::Waiter {
-                        waiter,
-                        claim,
-                        answer,
-                    },
-                );
+                self.parked.insert(ticket, Parked::Waiter { waiter, claim, answer });
             }
             Event::Cancel(ticket) => {
                 // If it has been granted meanwhile, its settlement is among the effects, and will find nobody there.
@@ -146,15 +132,9 @@ impl Task {
                 }
             }
             Event::Return(claim) => self.give_back(now, claim),
-            Event::Release {
-                ticket,
-                key,
-                owner,
-                answer,
-            } => {
+            Event::Release { ticket, key, owner, answer } => {
                 self.parked.insert(ticket, Parked::Releaser(answer));
-                self.machine
-                    .release(now, ticket, &key, Holder::Owner(owner), effects);
+                self.machine.release(now, ticket, &key, Holder::Owner(owner), effects);
             }
             Event::Direct { command, answer } => self.send_direct(now, command, answer),
             Event::Woken(key) => self.machine.woken(now, key.as_str(), effects),
@@ -169,33 +149,17 @@ impl Task {
     fn perform(&mut self, now: Moment) {
         while let Some(effect) = self.effects.pop_front() {
             match effect {
-                Effect::Save {
-                    op, key, owner, ttl, ..
-                } => {
-                    self.outbox
-                        .put(now, Sender::Save(op), Command::Save { key, owner, ttl });
+                Effect::Save { op, key, owner, ttl, .. } => {
+                    self.outbox.put(now, Sender::Save(op), Command::Save { key, owner, ttl });
                 }
                 Effect::Confirm { op, key, owner } => {
-                    self.outbox
-                        .put(now, Sender::Confirm(op), Command::Confirm { key, owner });
+                    self.outbox.put(now, Sender::Confirm(op), Command::Confirm { key, owner });
                 }
-                Effect::HandOver {
-                    op,
-                    key,
-                    from,
-                    to,
-                    ttl,
-                    ..
-                } => {
-                    self.outbox.put(
-                        now,
-                        Sender::HandOver(op),
-                        Command::HandOver { key, from, to, ttl },
-                    );
+                Effect::HandOver { op, key, from, to, ttl, .. } => {
+                    self.outbox.put(now, Sender::HandOver(op), Command::HandOver { key, from, to, ttl });
                 }
                 Effect::Delete { op, key, holder } => {
-                    self.outbox
-                        .put(now, Sender::Delete(op), Command::Delete { key, holder });
+                    self.outbox.put(now, Sender::Delete(op), Command::Delete { key, holder });
                 }
                 Effect::Settle { ticket, outcome } => self.settle(now, ticket, outcome),
                 Effect::Watch { key, waiting } => self.store.watch(&key, waiting),
@@ -219,22 +183,15 @@ impl Task {
 
     /// A lease whose owner has gone.
     fn give_back(&mut self, now: Moment, Claim { key, owner, ttl }: Claim) {
-        self.machine
-            .returned(now, &key, Holder::Owner(owner), ttl, &mut self.effects);
+        self.machine.returned(now, &key, Holder::Owner(owner), ttl, &mut self.effects);
     }
 
     fn send_direct(&mut self, now: Moment, command: Command, answer: oneshot::Sender<Reply>) {
         let sender = match &command {
-            Command::Extend { key, ttl, .. } => Sender::Extend {
-                key: key.clone(),
-                ttl: *ttl,
-                issued: now,
-                answer,
-            },
-            Command::ForceDelete { key } => Sender::ForceDelete {
-                key: key.clone(),
-                answer,
-            },
+            Command::Extend { key, ttl, .. } => {
+                Sender::Extend { key: key.clone(), ttl: *ttl, issued: now, answer }
+            }
+            Command::ForceDelete { key } => Sender::ForceDelete { key: key.clone(), answer },
             _ => Sender::Exists { answer },
         };
         self.outbox.put(now, sender, command);
@@ -265,15 +222,7 @@ impl Task {
                 self.machine.handed_over(now, op, to_lease(store, reply), effects);
             }
             (Sender::Delete(op), reply) => self.machine.deleted(now, op, to_done(store, reply), effects),
-            (
-                Sender::Extend {
-                    key,
-                    ttl,
-                    issued,
-                    answer,
-                },
-                mut reply,
-            ) => {
+            (Sender::Extend { key, ttl, issued, answer }, mut reply) => {
                 if let Ok(Answer::Acquired(lease)) = &mut reply {
                     *lease = dated(*lease, issued, ttl);
                     self.machine.extended(key.as_str(), lease.expires_at);
@@ -308,13 +257,8 @@ impl Task {
     }
 
     fn next_deadline(&mut self) -> Option<Moment> {
-        let closing = self
-            .closing
-            .filter(|_| !self.closers.is_empty() || self.inbox.is_closed());
-        [self.machine.next_deadline(), self.outbox.next_deadline(), closing]
-            .into_iter()
-            .flatten()
-            .min()
+        let closing = self.closing.filter(|_| !self.closers.is_empty() || self.inbox.is_closed());
+        [self.machine.next_deadline(), self.outbox.next_deadline(), closing].into_iter().flatten().min()
     }
 }
 
@@ -344,10 +288,5 @@ fn to_done(store: &'static str, reply: Reply) -> Result<bool> {
 
 /// An answer to another question: nobody knows what was done.
 fn nonsense(store: &'static str) -> Error {
-    Error::new(
-        ErrorKind::Uncertain,
-        store,
-        "execute",
-        "the store answered something that wasn't asked",
-    )
+    Error::new(ErrorKind::Uncertain, store, "execute", "the store answered something that wasn't asked")
 }

@@ -53,12 +53,7 @@ impl Machine {
                     self.abandon(now, &attempt, error, effects);
                 }
             },
-            Some(Op::HandOver {
-                attempt,
-                from,
-                release,
-                ..
-            }) => match reply {
+            Some(Op::HandOver { attempt, from, release, .. }) => match reply {
                 Ok(Some(lease)) => self.moved(now, &attempt, lease, release, effects),
                 Ok(None) => {
                     // It never happened, or somebody else has the lock by now: release the ordinary way.
@@ -85,13 +80,7 @@ impl Machine {
         reply: Result<Option<Lease>>,
         effects: &mut Effects,
     ) {
-        let Some(Op::HandOver {
-            attempt,
-            from,
-            release,
-            ..
-        }) = self.ops.try_remove(op as usize)
-        else {
+        let Some(Op::HandOver { attempt, from, release, .. }) = self.ops.try_remove(op as usize) else {
             return;
         };
         match reply {
@@ -102,16 +91,8 @@ impl Machine {
             }
             Err(error) if error.kind() == ErrorKind::Uncertain => {
                 let (key, owner) = (attempt.key.clone(), attempt.owner.clone());
-                let op = self.ops.insert(Op::HandOver {
-                    attempt,
-                    from,
-                    release,
-                });
-                effects.push_back(Effect::Confirm {
-                    op: super::to_index(op),
-                    key,
-                    owner,
-                });
+                let op = self.ops.insert(Op::HandOver { attempt, from, release });
+                effects.push_back(Effect::Confirm { op: super::to_index(op), key, owner });
             }
             Err(error) => {
                 answer_release(release, Outcome::Failed(error), effects);
@@ -119,15 +100,7 @@ impl Machine {
                     self.forget(attempt.key.clone(), from, Moment::NEVER, effects);
                 }
                 if self.capability.polls {
-                    self.refused(
-                        now,
-                        &Attempt {
-                            counts: false,
-                            ..attempt
-                        },
-                        None,
-                        effects,
-                    );
+                    self.refused(now, &Attempt { counts: false, ..attempt }, None, effects);
                 } else {
                     // Nothing else would bring the queue to life when the lease ends.
                     self.asked_in_vain(now, attempt, effects);
@@ -150,12 +123,7 @@ impl Machine {
                 Err(_) => self.forget_later(now, op, effects),
             },
             Some(Op::Delete { .. }) => {
-                let Some(Op::Delete {
-                    key,
-                    holder,
-                    release,
-                    tries,
-                }) = self.ops.try_remove(op as usize)
+                let Some(Op::Delete { key, holder, release, tries }) = self.ops.try_remove(op as usize)
                 else {
                     return;
                 };
@@ -164,10 +132,7 @@ impl Machine {
                     // The reply to an earlier try was lost, so that try may be why the lock is gone.
                     Ok(false) if tries > 0 => self.released(now, &key, &holder, release, effects),
                     Ok(false) => {
-                        effects.push_back(Effect::Settle {
-                            ticket: release,
-                            outcome: Outcome::NotOwned,
-                        });
+                        effects.push_back(Effect::Settle { ticket: release, outcome: Outcome::NotOwned });
                         self.step_forward(now, &key, effects);
                     }
                     Err(error) if error.kind() == ErrorKind::Uncertain && tries < RELEASE_TRIES => {
@@ -189,12 +154,7 @@ impl Machine {
         }
         match self.ops.try_remove(op as usize) {
             Some(Op::Save { attempt, .. }) => self.abandon(now, &attempt, error, effects),
-            Some(Op::HandOver {
-                attempt,
-                from,
-                release,
-                ..
-            }) => {
+            Some(Op::HandOver { attempt, from, release, .. }) => {
                 self.abandon_hand_over(now, &attempt, from, release, error, effects);
             }
             Some(Op::Delete { key, release, .. }) => self.release_failed(now, &key, release, error, effects),
@@ -207,11 +167,7 @@ impl Machine {
         self.finish_asking(attempt);
         self.note_end(now, &attempt.key, &attempt.owner, attempt.ttl);
         if let Some(line) = attempt.queue.and_then(|queue| self.lobby.queue_mut(queue)) {
-            line.run = if line.released_at.take().is_some() {
-                line.run.saturating_add(1)
-            } else {
-                0
-            };
+            line.run = if line.released_at.take().is_some() { line.run.saturating_add(1) } else { 0 };
             line.stands_back = false;
         }
         self.take(now, attempt, lease, effects);
@@ -283,13 +239,7 @@ impl Machine {
         match attempt.queue {
             Some(queue) => self.ask(now, queue, false, effects),
             None if self.lobby.get(attempt.waiter).is_some() => {
-                self.send_save(
-                    Attempt {
-                        issued: now,
-                        ..attempt
-                    },
-                    effects,
-                );
+                self.send_save(Attempt { issued: now, ..attempt }, effects);
             }
             None if attempt.doubtful => {
                 let Attempt { key, owner, ttl, .. } = attempt;
@@ -330,20 +280,16 @@ impl Machine {
         effects: &mut Effects,
     ) {
         match release {
-            Some(ticket) => effects.push_back(Effect::Settle {
-                ticket,
-                outcome: Outcome::Failed(error.clone()),
-            }),
+            Some(ticket) => {
+                effects.push_back(Effect::Settle { ticket, outcome: Outcome::Failed(error.clone()) });
+            }
             None => self.forget(attempt.key.clone(), from, Moment::NEVER, effects),
         }
         self.abandon(now, attempt, error, effects);
     }
 
     fn released(&mut self, now: Moment, key: &Key, holder: &Holder, ticket: Ticket, effects: &mut Effects) {
-        effects.push_back(Effect::Settle {
-            ticket,
-            outcome: Outcome::Released,
-        });
+        effects.push_back(Effect::Settle { ticket, outcome: Outcome::Released });
         self.freed(now, key, holder, true, effects);
     }
 
@@ -356,27 +302,15 @@ impl Machine {
         error: Error,
         effects: &mut Effects,
     ) {
-        effects.push_back(Effect::Settle {
-            ticket,
-            outcome: Outcome::Failed(error),
-        });
+        effects.push_back(Effect::Settle { ticket, outcome: Outcome::Failed(error) });
         if !self.step_forward(now, key, effects) {
             self.woken(now, key.as_str(), effects);
         }
     }
 
     fn delete_again(&mut self, key: Key, holder: Holder, release: Ticket, tries: u8, effects: &mut Effects) {
-        let op = self.ops.insert(Op::Delete {
-            key: key.clone(),
-            holder: holder.clone(),
-            release,
-            tries,
-        });
-        effects.push_back(Effect::Delete {
-            op: super::to_index(op),
-            key,
-            holder,
-        });
+        let op = self.ops.insert(Op::Delete { key: key.clone(), holder: holder.clone(), release, tries });
+        effects.push_back(Effect::Delete { op: super::to_index(op), key, holder });
     }
 
     fn finish_asking(&mut self, attempt: &Attempt) {

@@ -26,24 +26,13 @@ impl Machine {
             return;
         }
         // It was made before now, so then it is over by the store's clock too.
-        self.forget(
-            key.clone(),
-            holder,
-            ttl.expiry_from(now).unwrap_or(Moment::NEVER),
-            effects,
-        );
+        self.forget(key.clone(), holder, ttl.expiry_from(now).unwrap_or(Moment::NEVER), effects);
     }
 
     /// Deletes a lease that nobody wants, or that may exist without anybody knowing.
     pub(super) fn forget(&mut self, key: Key, holder: Holder, until: Moment, effects: &mut Effects) {
         let stamp = self.lobby.new_stamp();
-        let op = Op::Forget {
-            key: key.clone(),
-            holder: holder.clone(),
-            until,
-            tries: 0,
-            stamp,
-        };
+        let op = Op::Forget { key: key.clone(), holder: holder.clone(), until, tries: 0, stamp };
         let op = to_index(self.ops.insert(op));
         effects.push_back(Effect::Delete { op, key, holder });
     }
@@ -63,14 +52,7 @@ impl Machine {
 
     pub(super) fn forget_later(&mut self, now: Moment, op: OpId, effects: &mut Effects) {
         let fresh = self.lobby.new_stamp();
-        let Some(Op::Forget {
-            key,
-            until,
-            tries,
-            stamp,
-            ..
-        }) = self.ops.get_mut(op as usize)
-        else {
+        let Some(Op::Forget { key, until, tries, stamp, .. }) = self.ops.get_mut(op as usize) else {
             return;
         };
         if now >= *until {
@@ -81,26 +63,17 @@ impl Machine {
             return;
         }
         *stamp = fresh;
-        let pause = FIRST_PAUSE
-            .checked_mul(1 << (*tries).min(16))
-            .unwrap_or(LONGEST_PAUSE)
-            .min(LONGEST_PAUSE);
+        let pause =
+            FIRST_PAUSE.checked_mul(1 << (*tries).min(16)).unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE);
         *tries = tries.saturating_add(1);
         self.deadlines.arm(now + pause, Due::Forget { op, stamp: fresh });
     }
 
     pub(super) fn forget_again(&mut self, op: OpId, effects: &mut Effects) {
         let fresh = self.lobby.new_stamp();
-        if let Some(Op::Forget {
-            key, holder, stamp, ..
-        }) = self.ops.get_mut(op as usize)
-        {
+        if let Some(Op::Forget { key, holder, stamp, .. }) = self.ops.get_mut(op as usize) {
             *stamp = fresh;
-            effects.push_back(Effect::Delete {
-                op,
-                key: key.clone(),
-                holder: holder.clone(),
-            });
+            effects.push_back(Effect::Delete { op, key: key.clone(), holder: holder.clone() });
         }
     }
 }

@@ -7,13 +7,7 @@ use super::{
 
 impl Machine {
     pub(super) fn attempt_once(&mut self, now: Moment, request: Request, effects: &mut Effects) -> WaiterId {
-        let Request {
-            ticket,
-            key,
-            owner,
-            ttl,
-            retry,
-        } = request;
+        let Request { ticket, key, owner, ttl, retry } = request;
         let waiter = self.lobby.add(now, ticket, owner.clone(), ttl, &retry);
         self.arm_due(waiter);
         let attempt = Attempt {
@@ -33,13 +27,7 @@ impl Machine {
 
     /// Puts a request at the end of its queue; tells which and whether it was made for it.
     pub(super) fn enqueue(&mut self, now: Moment, request: Request) -> (WaiterId, u32, bool) {
-        let Request {
-            ticket,
-            key,
-            owner,
-            ttl,
-            retry,
-        } = request;
+        let Request { ticket, key, owner, ttl, retry } = request;
         let id = self.lobby.add(now, ticket, owner, ttl, &retry);
         let (queue, is_new) = self.lobby.join(id, &key);
         let polls = self.capability.polls;
@@ -68,9 +56,7 @@ impl Machine {
 
     pub(super) fn may_hand_over(&self, queue: u32) -> bool {
         let bound = self.capability.hand_over.map_or(0, std::num::NonZeroU32::get);
-        self.lobby
-            .queue(queue)
-            .is_some_and(|line| line.phase == Phase::Idle && line.run < bound)
+        self.lobby.queue(queue).is_some_and(|line| line.phase == Phase::Idle && line.run < bound)
             && self.lobby.head(queue).is_some()
     }
 
@@ -89,25 +75,10 @@ impl Machine {
         let Some(attempt) = self.attempt_for(now, queue, waiter, true) else {
             return;
         };
-        let (ticket, key, to, ttl) = (
-            attempt.ticket,
-            attempt.key.clone(),
-            attempt.owner.clone(),
-            attempt.ttl,
-        );
-        let op = self.ops.insert(Op::HandOver {
-            attempt,
-            from: from.clone(),
-            release,
-        });
-        effects.push_back(Effect::HandOver {
-            op: to_index(op),
-            ticket,
-            key,
-            from,
-            to,
-            ttl,
-        });
+        let (ticket, key, to, ttl) =
+            (attempt.ticket, attempt.key.clone(), attempt.owner.clone(), attempt.ttl);
+        let op = self.ops.insert(Op::HandOver { attempt, from: from.clone(), release });
+        effects.push_back(Effect::HandOver { op: to_index(op), ticket, key, from, to, ttl });
     }
 
     /// After a refusal: the head waits for the holder's end, for the next poll or for a wake-up.
@@ -126,10 +97,7 @@ impl Machine {
             return;
         };
         if self.capability.watches && !std::mem::replace(&mut line.watched, true) {
-            effects.push_back(Effect::Watch {
-                key: line.key.clone(),
-                waiting: true,
-            });
+            effects.push_back(Effect::Watch { key: line.key.clone(), waiting: true });
         }
         let recheck = std::mem::take(&mut line.recheck);
         if line.stands_back {
@@ -141,10 +109,8 @@ impl Machine {
             self.ask(now, queue, true, effects);
             return;
         }
-        let known = self
-            .lobby
-            .queue(queue)
-            .and_then(|line| self.known_ends.get(&line.key).map(|(_, end)| *end));
+        let known =
+            self.lobby.queue(queue).and_then(|line| self.known_ends.get(&line.key).map(|(_, end)| *end));
         let is_counted = self
             .lobby
             .head(queue)
@@ -265,10 +231,7 @@ impl Machine {
         if let Some(line) = self.lobby.close(queue) {
             self.retire(line.next_try);
             if line.watched {
-                effects.push_back(Effect::Watch {
-                    key: line.key,
-                    waiting: false,
-                });
+                effects.push_back(Effect::Watch { key: line.key, waiting: false });
             }
         }
     }
@@ -296,35 +259,14 @@ impl Machine {
     }
 
     pub(super) fn send_save(&mut self, attempt: Attempt, effects: &mut Effects) {
-        let Attempt {
-            ticket,
-            key,
-            owner,
-            ttl,
-            ..
-        } = attempt.clone();
-        let op = to_index(self.ops.insert(Op::Save {
-            attempt,
-            doubt: Doubt::None,
-        }));
-        effects.push_back(Effect::Save {
-            op,
-            ticket,
-            key,
-            owner,
-            ttl,
-        });
+        let Attempt { ticket, key, owner, ttl, .. } = attempt.clone();
+        let op = to_index(self.ops.insert(Op::Save { attempt, doubt: Doubt::None }));
+        effects.push_back(Effect::Save { op, ticket, key, owner, ttl });
     }
 
     fn arm_due(&mut self, id: WaiterId) {
         if let Some(waiter) = self.lobby.get(id) {
-            self.deadlines.arm(
-                waiter.due_at,
-                Due::GiveUp {
-                    waiter: id.index,
-                    serial: id.serial,
-                },
-            );
+            self.deadlines.arm(waiter.due_at, Due::GiveUp { waiter: id.index, serial: id.serial });
         }
     }
 

@@ -47,9 +47,7 @@ impl Machine {
 
     /// How many hand-overs in a row make others wait long enough; without hand-overs there are no runs.
     fn hand_over_bound(&self) -> u32 {
-        self.capability
-            .hand_over
-            .map_or(u32::MAX, std::num::NonZeroU32::get)
+        self.capability.hand_over.map_or(u32::MAX, std::num::NonZeroU32::get)
     }
 
     /// Keeps in mind when a lease that was granted here ends at the latest, for stores that don't tell: it was made before
@@ -59,8 +57,7 @@ impl Machine {
             return;
         }
         if self.known_ends.len() >= self.forget_known_above {
-            self.known_ends
-                .retain(|_, (_, end)| *end > now && *end != Moment::NEVER);
+            self.known_ends.retain(|_, (_, end)| *end > now && *end != Moment::NEVER);
             self.forget_known_above = (self.known_ends.len() * 2).max(64);
         }
         let end = ttl.expiry_from(now).unwrap_or(Moment::NEVER);
@@ -103,10 +100,7 @@ impl Machine {
         self.forget_end(key, holder);
         // If it no longer stands back, there has been a grant since, and this answer is an old one.
         if let Some(queue) = self.lobby.queue_of(key.as_str())
-            && self
-                .lobby
-                .queue(queue)
-                .is_some_and(|line| line.stands_back && line.run > 0)
+            && self.lobby.queue(queue).is_some_and(|line| line.stands_back && line.run > 0)
         {
             self.stand_back(now, queue);
             return;

@@ -33,10 +33,7 @@ impl Subject for Immediate {
 
     fn execute(&mut self, batch: Vec<Command>) -> BoxFuture<'_, Vec<Reply>> {
         let now = self.clock.now();
-        let replies = batch
-            .iter()
-            .map(|command| Ok(perform(&mut self.store, now, command)))
-            .collect();
+        let replies = batch.iter().map(|command| Ok(perform(&mut self.store, now, command))).collect();
         Box::pin(std::future::ready(replies))
     }
 

@@ -7,12 +7,7 @@ use crate::store::served::{Connection, Served, TokioClock};
 use crate::store::{Capability, LockStore};
 
 fn connection(tells_expiry: bool, hand_over: Option<NonZeroU32>) -> Connection {
-    let capability = Capability {
-        polls: true,
-        tells_expiry,
-        hand_over,
-        watches: true,
-    };
+    let capability = Capability { polls: true, tells_expiry, hand_over, watches: true };
     let clock = Arc::new(TokioClock::start());
     Served::new(capability, clock.clone()).connect(clock)
 }
@@ -36,30 +31,15 @@ async fn a_faulty_store_without_faults_conforms() {
 
 #[tokio::test(start_paused = true)]
 async fn one_failure_does_not_fail_its_neighbours() {
-    let faults = Faults {
-        lost_request: 300,
-        lost_reply: 300,
-        ..Faults::NONE
-    };
+    let faults = Faults { lost_request: 300, lost_reply: 300, ..Faults::NONE };
     let store = Faulty::new(Arc::new(connection(true, None)), 7, faults);
-    let keys: Vec<_> = (0..100)
-        .filter_map(|number| Key::new(&format!("n{number}")).ok())
-        .collect();
+    let keys: Vec<_> = (0..100).filter_map(|number| Key::new(&format!("n{number}")).ok()).collect();
     let owner = Owner::named("o");
-    let replies = store
-        .execute(keys.iter().map(|key| save(key, &owner, Ttl::FOREVER)).collect())
-        .await;
+    let replies = store.execute(keys.iter().map(|key| save(key, &owner, Ttl::FOREVER)).collect()).await;
     let failed = replies.iter().filter(|reply| reply.is_err()).count();
-    assert!(
-        (20..90).contains(&failed) && replies.len() == 100,
-        "{failed} of {}",
-        replies.len()
-    );
+    assert!((20..90).contains(&failed) && replies.len() == 100, "{failed} of {}", replies.len());
     store.set_faults(Faults::NONE);
-    let confirms = keys.iter().map(|key| Command::Confirm {
-        key: key.clone(),
-        owner: owner.clone(),
-    });
+    let confirms = keys.iter().map(|key| Command::Confirm { key: key.clone(), owner: owner.clone() });
     for (first, second) in replies.iter().zip(store.execute(confirms.collect()).await) {
         let is_held = matches!(second, Ok(Answer::Acquired(_)));
         match first {
