@@ -357,7 +357,12 @@ export class Lock {
 
   #debug(message: string): void {
     const { logger } = this.#config
-    if (logger !== noopLogger) logger.debug({ key: decodeKey(this.#encodedKey) }, message)
+    if (logger === noopLogger) return
+    try {
+      logger.debug({ key: decodeKey(this.#encodedKey) }, message)
+    } catch {
+      // Called in the midst of settling others: a logger that fails must not cost them their locks.
+    }
   }
 }
 

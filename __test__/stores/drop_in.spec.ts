@@ -152,7 +152,7 @@ test.group("Drop-in | the peer's memory store under our LockFactory", () => {
     const factory = new LockFactory(new PeerMemoryStore(), { retry: { delay: 60_000 } })
     for (const key of ['one', 'two', 'three', 'four', 'five']) {
       await factory.createLock(key, 40).acquire()
-      assert.isTrue(await factory.createLock(key).acquire({ retry: { timeout: 1000 } }))
+      assert.isTrue(await factory.createLock(key).acquire({ retry: { timeout: 3000 } }))
     }
   })
 

@@ -20,7 +20,7 @@ test.group('waiting | custom stores of other habits', () => {
     for (let round = 0; round < 3; round++) {
       await factory.createLock(`key ${round}`, 30).acquire()
       const waiter = factory.createLock(`key ${round}`)
-      assert.isTrue(await waiter.acquire({ retry: { timeout: 1000 } }))
+      assert.isTrue(await waiter.acquire({ retry: { timeout: 3000 } }))
     }
   })
 
@@ -40,7 +40,7 @@ test.group('waiting | custom stores of other habits', () => {
   test('C8: at expiry, with a store that is slow to save', async ({ assert }) => {
     const factory = new LockFactory(new SlowStore(), { retry: NO_POLL })
     await factory.createLock('k', 80).acquire()
-    assert.isTrue(await factory.createLock('k').acquire({ retry: { timeout: 1000 } }))
+    assert.isTrue(await factory.createLock('k').acquire({ retry: { timeout: 3000 } }))
   })
 
   test('C8: at expiry, with a store that is slow to extend', async ({ assert }) => {
@@ -48,7 +48,7 @@ test.group('waiting | custom stores of other habits', () => {
     const factory = new LockFactory(store, { retry: NO_POLL })
     const holder = factory.createLock('k', 60_000)
     await holder.acquire()
-    const waiting = factory.createLock('k').acquire({ retry: { timeout: 1000 } })
+    const waiting = factory.createLock('k').acquire({ retry: { timeout: 3000 } })
     await sleep(80)
     await holder.extend(80)
     store.isSlow = false

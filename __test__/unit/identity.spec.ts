@@ -10,7 +10,7 @@ forEachStore('identity', ({ createStore, createFactory }) => {
   test('C5: an overrun run releases what it acquired, not what another task acquired with the object', async ({
     assert,
   }) => {
-    const shared = createFactory().createLock('k', 40)
+    const shared = createFactory().createLock('k', 120)
     let [isInside, isOverrunDone] = [false, false]
     const overrun = shared.run(async () => {
       await until(() => isInside)

@@ -244,7 +244,7 @@ impl Network {
                 }
             }
             Event::Cancel { process, incarnation, task, round } => {
-                self.cancel(process, incarnation, task, round)
+                self.cancel(process, incarnation, task, round);
             }
             Event::Kill(victim) => {
                 let victim_process = &mut self.processes[victim];
