@@ -28,7 +28,7 @@ pub use command::{Answer, Command, Reply};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capability {
     /// The store may free a lock without the engine learning of it (other processes, a store that sends no wake-ups),
-    /// so the head of each queue asks again every `retry.delay`.
+    /// so the head of each queue asks again every `retry.delay`. A store that isn't polled must tell expiries.
     pub polls: bool,
     /// A refused save tells when the holder's lease ends. Where it doesn't, the engine remembers the leases that it
     /// saw granted, so that local waiters are still woken at expiry.
@@ -97,6 +97,7 @@ pub trait LockStore: Send + Sync {
     /// Sets who is told of wake-ups.
     fn on_wake_up(&self, _listener: WakeUp) {}
 
-    /// Tells that somebody here waits for the key (`true`) or that nobody does any longer (`false`).
+    /// Tells that somebody here waits for the key (`true`) or that nobody does any longer (`false`). A key that is free
+    /// when it begins to be watched is woken at once.
     fn watch(&self, _key: &Key, _waiting: bool) {}
 }
