@@ -256,7 +256,7 @@ export class Lock {
       if (typeof options !== 'object' || options === null) {
         throw invalid('acquire options', 'an object with retry and signal', options)
       }
-      retry = options.retry === ONCE ? ONCE : resolveRetry(options.retry, retry)
+      retry = options.retry === ONCE ? once(retry) : resolveRetry(options.retry, retry)
       signal = options.signal
       if (signal !== undefined) assertNotAborted(signal)
     }
@@ -364,6 +364,11 @@ export class Lock {
       // Called in the midst of settling others: a logger that fails must not cost them their locks.
     }
   }
+}
+
+/** One chance; a timeout that the factory sets still counts, for stores that may hang. */
+function once({ timeout }: ResolvedLockConfig['retry']): ResolvedLockConfig['retry'] {
+  return timeout === undefined ? ONCE : { ...ONCE, timeout }
 }
 
 function assertNotAborted(signal: AbortSignal): void {

@@ -329,3 +329,15 @@ test.group('retry | defaults', () => {
     assert.isTrue(await factory.createLock('k').acquire())
   })
 })
+
+test.group('retry | one chance', () => {
+  test('C9: a timeout of the factory ends acquireImmediately and runImmediately while the store hangs', async ({
+    assert,
+  }) => {
+    const factory = new LockFactory(new SlowSaveStore(() => NEVER), { retry: { timeout: 50 } })
+    const start = Date.now()
+    assert.isFalse(await factory.createLock('one').acquireImmediately())
+    assert.isAbove(Date.now() - start, 50)
+    assert.deepEqual(await factory.createLock('two').runImmediately(() => 'never'), [false, null])
+  })
+})
