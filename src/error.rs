@@ -32,14 +32,19 @@ impl ErrorKind {
     }
 }
 
-/// An error with its context. Cheap to clone, so that every waiter of a failed batch can have it.
+/// An error with its context. Small, since it travels in every answer; cheap to clone, so that every waiter of a failed
+/// batch can have it.
 #[derive(Clone)]
-pub struct Error {
+pub struct Error(Box<Context>);
+
+#[derive(Clone)]
+struct Context {
     kind: ErrorKind,
     store: &'static str,
     operation: &'static str,
     message: String,
     source: Option<Arc<dyn StdError + Send + Sync>>,
+    is_out_of_time: bool,
 }
 
 impl Error {
@@ -51,7 +56,8 @@ impl Error {
         operation: &'static str,
         message: impl Into<String>,
     ) -> Self {
-        Self { kind, store, operation, message: message.into(), source: None }
+        let message = message.into();
+        Self(Box::new(Context { kind, store, operation, message, source: None, is_out_of_time: false }))
     }
 
     /// An error about a value that the caller gave.
@@ -63,46 +69,62 @@ impl Error {
     /// Adds the driver's own error as the source.
     #[must_use]
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
-        self.source = Some(Arc::new(source));
+        self.0.source = Some(Arc::new(source));
         self
+    }
+
+    /// Marks that the store has tried for as long as it may: whoever waits for the same has waited long enough too.
+    #[must_use]
+    pub fn out_of_time(mut self) -> Self {
+        self.0.is_out_of_time = true;
+        self
+    }
+
+    /// Whether the store has tried for as long as it may.
+    #[must_use]
+    pub fn is_out_of_time(&self) -> bool {
+        self.0.is_out_of_time
     }
 
     /// What sort of failure it is.
     #[must_use]
-    pub const fn kind(&self) -> ErrorKind {
-        self.kind
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
     }
 
     /// Whether the same operation may succeed when tried again.
     #[must_use]
-    pub const fn is_retryable(&self) -> bool {
-        matches!(self.kind, ErrorKind::Storage | ErrorKind::Uncertain)
+    pub fn is_retryable(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Storage | ErrorKind::Uncertain)
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} ({}, {})", self.message, self.store, self.operation)
+        let Context { message, store, operation, .. } = &*self.0;
+        write!(formatter, "{message} ({store}, {operation})")
     }
 }
 
 /// Written by hand: the source's own `Debug` may show a connection string, so only its `Display` is printed.
 impl fmt::Debug for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Context { kind, store, operation, message, source, is_out_of_time } = &*self.0;
         formatter
             .debug_struct("Error")
-            .field("code", &self.kind.code())
-            .field("store", &self.store)
-            .field("operation", &self.operation)
-            .field("message", &self.message)
-            .field("source", &self.source.as_ref().map(ToString::to_string))
+            .field("code", &kind.code())
+            .field("store", store)
+            .field("operation", operation)
+            .field("message", message)
+            .field("source", &source.as_ref().map(ToString::to_string))
+            .field("is_out_of_time", is_out_of_time)
             .finish()
     }
 }
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_ref().map(|source| source.as_ref() as &(dyn StdError + 'static))
+        self.0.source.as_ref().map(|source| source.as_ref() as &(dyn StdError + 'static))
     }
 }
 

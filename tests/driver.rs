@@ -309,11 +309,11 @@ impl LockStore for Broken {
     fn capability(&self) -> Capability {
         self.inner.capability()
     }
-    fn execute(&self, batch: Vec<Command>) -> BoxFuture<'_, Vec<Reply>> {
+    fn execute(&self, batch: Vec<Command>, patience: Duration) -> BoxFuture<'_, Vec<Reply>> {
         match self.calls.fetch_add(1, Ordering::SeqCst) + 1 {
             1 => panic!("a fault in the store"),
             2 => Box::pin(std::future::ready(Vec::new())),
-            _ => self.inner.execute(batch),
+            _ => self.inner.execute(batch, patience),
         }
     }
     fn on_wake_up(&self, listener: WakeUp) {

@@ -35,6 +35,7 @@
 //! last handle and the last pending acquire are gone, the task finishes what is under way, for
 //! [`Options::command_timeout`] at most, and ends.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -53,6 +54,9 @@ use crate::store::{Answer, Command, LockStore, Reply};
 
 mod outbox;
 mod task;
+mod tenants;
+
+pub use tenants::{Order, Outlet, Settlement};
 
 /// What can be tuned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,11 +67,21 @@ pub struct Options {
     pub batch_limit: usize,
     /// How many batches are under way at most.
     pub flight_limit: usize,
+    /// How long the task keeps looking for the answer to what it has sent before it goes to sleep, and for a quarter of
+    /// that, once everything is answered, for more to do. Waking a thread that sleeps on another processor may take longer
+    /// than the server does; where locks are taken one after another that is most of their time. Zero where there is only
+    /// one processor.
+    pub spin: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { command_timeout: Duration::from_secs(5), batch_limit: 512, flight_limit: 8 }
+        Self {
+            command_timeout: Duration::from_secs(5),
+            batch_limit: 512,
+            flight_limit: 8,
+            spin: Duration::ZERO,
+        }
     }
 }
 
@@ -92,6 +106,17 @@ impl Driver {
         runtime: &tokio::runtime::Handle,
         options: Options,
     ) -> Handle {
+        Self::spawn_for(store, clock, runtime, options, Arc::new(tenants::Nobody))
+    }
+
+    /// Starts a driver whose tenants hear at `outlet` of what they [`submit`](Handle::submit).
+    pub fn spawn_for(
+        store: Arc<dyn LockStore>,
+        clock: Arc<dyn Clock>,
+        runtime: &tokio::runtime::Handle,
+        options: Options,
+        outlet: Arc<dyn Outlet>,
+    ) -> Handle {
         let (events, inbox) = mpsc::unbounded_channel();
         let weak = events.downgrade();
         store.on_wake_up(Arc::new(move |key| {
@@ -101,17 +126,29 @@ impl Driver {
             }
         }));
         let name = store.name();
-        runtime.spawn(task::Task::new(store, clock, inbox, options).run());
+        runtime.spawn(task::Task::new(store, clock, inbox, options, outlet).run());
         Handle { events, serials: Arc::default(), store: name }
     }
 }
 
 /// What an acquire brings if it is granted.
 #[derive(Clone, Debug)]
-struct Claim {
-    key: Key,
-    owner: Owner,
-    ttl: Ttl,
+pub struct Claim {
+    /// What is locked.
+    pub key: Key,
+    /// For whom.
+    pub owner: Owner,
+    /// For how long.
+    pub ttl: Ttl,
+}
+
+/// Who is told of an answer.
+#[derive(Debug)]
+enum Asker<T> {
+    /// A future that is parked on the channel.
+    Future(oneshot::Sender<T>),
+    /// A tenant, by its ticket.
+    Tenant(Ticket),
 }
 
 /// What the task is told.
@@ -119,21 +156,25 @@ struct Claim {
 enum Event {
     Acquire {
         request: Request,
-        answer: oneshot::Sender<Outcome>,
+        asker: Asker<Outcome>,
     },
     Cancel(Ticket),
+    /// These stop waiting.
+    Dismiss(HashSet<Ticket>),
+    /// A tenant goes.
+    Evict(u32),
     /// A lease that was granted to somebody who has gone.
     Return(Claim),
     Release {
         ticket: Ticket,
         key: Key,
         owner: Owner,
-        answer: oneshot::Sender<Outcome>,
+        asker: Asker<Outcome>,
     },
     /// A command that the machine has no part in.
     Direct {
         command: Command,
-        answer: oneshot::Sender<Reply>,
+        asker: Asker<Reply>,
     },
     Woken(Key),
     Close(oneshot::Sender<()>),
@@ -160,7 +201,7 @@ impl Handle {
             State::Failed(Error::invalid("a lock that other processes see needs a named owner"))
         } else {
             let request = Request { ticket, key: key.clone(), owner: owner.clone(), ttl, retry };
-            match self.events.send(Event::Acquire { request, answer }) {
+            match self.events.send(Event::Acquire { request, asker: Asker::Future(answer) }) {
                 Ok(()) => State::Pending(outcome),
                 Err(_) => State::Failed(closed(self.store, "acquire")),
             }
@@ -181,7 +222,8 @@ impl Handle {
     pub fn release(&self, key: Key, owner: Owner) -> impl Future<Output = Result<()>> + Send + use<> {
         let (answer, outcome) = oneshot::channel();
         let store = self.store;
-        let _ = self.events.send(Event::Release { ticket: self.ticket(), key, owner, answer });
+        let asker = Asker::Future(answer);
+        let _ = self.events.send(Event::Release { ticket: self.ticket(), key, owner, asker });
         async move {
             match outcome.await {
                 Ok(Outcome::Released) => Ok(()),
@@ -249,11 +291,12 @@ impl Handle {
 
     fn direct(&self, command: Command) -> oneshot::Receiver<Reply> {
         let (answer, reply) = oneshot::channel();
-        let _ = self.events.send(Event::Direct { command, answer });
+        let _ = self.events.send(Event::Direct { command, asker: Asker::Future(answer) });
         reply
     }
 
-    /// A ticket that was never used before: the driver has no tenants, so both halves count.
+    /// A ticket that was never used before: both halves count. Tenants that choose their own tickets have numbers from 1
+    /// on, which these reach after 2^32 acquires; a driver is used in one of the two ways only.
     fn ticket(&self) -> Ticket {
         let serial = self.serials.fetch_add(1, Ordering::Relaxed);
         let [high, low] =

@@ -155,7 +155,7 @@ impl<S: ImmediateStore> Inline<S> {
     fn perform(&mut self, now: Moment) {
         while let Some(effect) = self.effects.pop_front() {
             match effect {
-                Effect::Save { op, ticket, key, owner, ttl } => {
+                Effect::Save { op, ticket, key, owner, ttl, .. } => {
                     let reply = self.store.save(now, &key, &owner, ttl, ticket);
                     self.machine.saved(now, op, Ok(reply), &mut self.effects);
                 }

@@ -53,9 +53,12 @@ use crate::lease::{Holder, Key, KeyMap, Lease, Owner, Ticket, Ttl};
 use crate::store::{Capability, Save};
 
 mod answers;
+mod due;
 mod orphans;
 mod steps;
 mod turns;
+
+use due::{Due, matters};
 
 /// How long the head of a queue holds back after a true release that ends a run of local hand-overs.
 pub const TURN: Duration = Duration::from_millis(5);
@@ -110,6 +113,8 @@ pub enum Effect {
         owner: Owner,
         /// For how long.
         ttl: Ttl,
+        /// Whether the waiter stands in a queue, and will ask again if refused.
+        waits: bool,
     },
     /// Ask whether the owner holds the key; answer with [`Machine::confirmed`].
     Confirm {
@@ -162,17 +167,6 @@ pub enum Effect {
 
 /// Effects in the order in which they are to be performed.
 pub type Effects = VecDeque<Effect>;
-
-/// What a deadline is for. The stamp tells whether it still matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Due {
-    /// Ask the store again; before `GiveUp`, so that what ends in the same moment ends with the lock.
-    Try { queue: u32, stamp: u32 },
-    /// Clean up once more.
-    Forget { op: OpId, stamp: u32 },
-    /// A waiter's time or chances are over.
-    GiveUp { waiter: u32, serial: u32 },
-}
 
 /// The engine. See the [module documentation](self).
 #[derive(Debug)]
@@ -275,9 +269,15 @@ impl Machine {
         self.pass_on(now, key, holder, ttl, effects);
     }
 
-    /// Event: the key may have become free (a forced release, a wake-up from the store). A hint only.
+    /// Event: the key may have become free, by a forced release for example. A hint only.
     pub fn woken(&mut self, now: Moment, key: &str, effects: &mut Effects) {
         self.hint(now, key, true, effects);
+    }
+
+    /// Event: the store says that the key may have become free. A hint only, and one that may come too often: asking costs
+    /// the head none of its chances before the next of them is due.
+    pub fn hinted(&mut self, now: Moment, key: &str, effects: &mut Effects) {
+        self.hint(now, key, false, effects);
     }
 
     fn hint(&mut self, now: Moment, key: &str, counts: bool, effects: &mut Effects) {
@@ -378,20 +378,5 @@ impl Machine {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.lobby.is_empty() && self.ops.is_empty() && self.deadlines.is_empty()
-    }
-}
-
-/// Whether a deadline still matters.
-fn matters(lobby: &Lobby, ops: &Slab<Op>, at: Moment, due: Due) -> bool {
-    match due {
-        Due::Try { queue, stamp } => {
-            lobby.queue(queue).is_some_and(|line| line.stamp == stamp && line.next_try == at)
-        }
-        Due::Forget { op, stamp: wanted } => {
-            matches!(ops.get(op as usize), Some(Op::Forget { stamp, .. }) if *stamp == wanted)
-        }
-        Due::GiveUp { waiter, serial } => {
-            lobby.get(WaiterId { index: waiter, serial }).is_some_and(|waiter| waiter.due_at == at)
-        }
     }
 }

@@ -15,6 +15,8 @@ pub enum Command {
         owner: Owner,
         /// For how long.
         ttl: Ttl,
+        /// Whether whoever asks will wait if refused: a store may then put this process in line with others.
+        waits: bool,
     },
     /// Ask whether `owner` holds the lock, after a reply was lost. [`Answer::Acquired`] or [`Answer::NotOwned`].
     Confirm {

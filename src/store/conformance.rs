@@ -285,7 +285,7 @@ impl Suite<'_> {
 }
 
 fn save(key: &Key, owner: &Owner, ttl: Ttl) -> Command {
-    Command::Save { key: key.clone(), owner: owner.clone(), ttl }
+    Command::Save { key: key.clone(), owner: owner.clone(), ttl, waits: false }
 }
 
 fn short() -> Ttl {

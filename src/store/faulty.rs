@@ -186,7 +186,7 @@ impl LockStore for Faulty {
         self.inner.capability()
     }
 
-    fn execute(&self, batch: Vec<Command>) -> BoxFuture<'_, Vec<Reply>> {
+    fn execute(&self, batch: Vec<Command>, patience: Duration) -> BoxFuture<'_, Vec<Reply>> {
         let Course { refused, late, before, after, fates } = self.plan().course(batch.len());
         let store = self.inner.name();
         let error = move |kind, message| Err(Error::new(kind, store, "execute", message));
@@ -204,12 +204,12 @@ impl LockStore for Faulty {
                 let inner = Arc::clone(&self.inner);
                 let performed = tokio::spawn(async move {
                     sleep(before).await;
-                    inner.execute(sent).await
+                    inner.execute(sent, patience).await
                 });
                 performed.await.unwrap_or_default()
             } else {
                 pause(before).await;
-                self.inner.execute(sent).await
+                self.inner.execute(sent, patience).await
             }
             .into_iter();
             pause(after).await;

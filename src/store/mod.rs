@@ -6,6 +6,7 @@
 
 mod command;
 pub mod memory;
+pub mod redis;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
@@ -18,6 +19,7 @@ use std::future::Future;
 use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::lease::{Holder, Key, Lease, Owner, Ticket, Ttl};
@@ -91,8 +93,11 @@ pub trait LockStore: Send + Sync {
 
     /// Performs a batch of commands and answers each, in order. One command's failure doesn't fail its neighbours.
     ///
+    /// `patience` is how long the caller will wait. A store that can't even send a command by then should answer a little
+    /// earlier, with `Storage`: it alone knows that nothing was done.
+    ///
     /// Dropping the future may leave commands performed or not; the engine then asks with [`Command::Confirm`].
-    fn execute(&self, batch: Vec<Command>) -> BoxFuture<'_, Vec<Reply>>;
+    fn execute(&self, batch: Vec<Command>, patience: Duration) -> BoxFuture<'_, Vec<Reply>>;
 
     /// Sets who is told of wake-ups.
     fn on_wake_up(&self, _listener: WakeUp) {}

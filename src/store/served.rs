@@ -7,6 +7,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::memory::MemoryStore;
 use super::{Answer, BoxFuture, Capability, Command, ImmediateStore, LockStore, Reply, Save, WakeUp};
@@ -140,7 +141,7 @@ impl LockStore for Connection {
         self.server.capability
     }
 
-    fn execute(&self, batch: Vec<Command>) -> BoxFuture<'_, Vec<Reply>> {
+    fn execute(&self, batch: Vec<Command>, _patience: Duration) -> BoxFuture<'_, Vec<Reply>> {
         Box::pin(async move {
             let now = self.server.clock.now();
             let mut to_wake = Vec::new();
@@ -194,7 +195,7 @@ impl LockStore for Connection {
 pub fn perform(store: &mut MemoryStore, now: Moment, command: &Command) -> Answer {
     let owned = |lease: Option<Lease>| lease.map_or(Answer::NotOwned, Answer::Acquired);
     match command {
-        Command::Save { key, owner, ttl } => match store.save(now, key, owner, *ttl, Ticket::default()) {
+        Command::Save { key, owner, ttl, .. } => match store.save(now, key, owner, *ttl, Ticket::default()) {
             Save::Acquired(lease) => Answer::Acquired(lease),
             Save::Held { until } => Answer::Held { until },
         },

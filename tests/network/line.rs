@@ -15,7 +15,9 @@ impl Network {
     pub(super) fn perform_effects(&mut self, number: usize) {
         while let Some(effect) = self.processes[number].effects.pop_front() {
             let (op, command) = match effect {
-                Effect::Save { op, key, owner, ttl, .. } => (op, Command::Save { key, owner, ttl }),
+                Effect::Save { op, key, owner, ttl, waits, .. } => {
+                    (op, Command::Save { key, owner, ttl, waits })
+                }
                 Effect::Confirm { op, key, owner } => (op, Command::Confirm { key, owner }),
                 Effect::HandOver { op, key, from, to, ttl, .. } => {
                     (op, Command::HandOver { key, from, to, ttl })

@@ -238,9 +238,11 @@ impl World {
         }
         self.last_ticket += 1;
         let owner = Owner::named(&format!("foreigner-{}", self.last_ticket));
-        if let Answer::Acquired(_) =
-            perform(&mut self.store, self.now, &Command::Save { key: key.clone(), owner: owner.clone(), ttl })
-        {
+        if let Answer::Acquired(_) = perform(
+            &mut self.store,
+            self.now,
+            &Command::Save { key: key.clone(), owner: owner.clone(), ttl, waits: false },
+        ) {
             self.foreigners.push((key, owner));
         }
     }
@@ -390,11 +392,11 @@ impl World {
         self.steps += 1;
         while let Some(effect) = self.effects.pop_front() {
             let (op, command) = match effect {
-                Effect::Save { op, ticket, key, owner, ttl } => {
+                Effect::Save { op, ticket, key, owner, ttl, waits } => {
                     if let Some(person) = self.people.get_mut(ticket.number as usize) {
                         person.saves += 1;
                     }
-                    (op, Command::Save { key, owner, ttl })
+                    (op, Command::Save { key, owner, ttl, waits })
                 }
                 Effect::Confirm { op, key, owner } => (op, Command::Confirm { key, owner }),
                 Effect::HandOver { op, key, from, to, ttl, .. } => {

@@ -4,12 +4,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::Instant;
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use super::super::machine::OpId;
-use super::Options;
+use super::{Asker, Options};
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
 use crate::lease::{Key, Ttl};
@@ -22,9 +20,24 @@ pub(super) enum Sender {
     Confirm(OpId),
     HandOver(OpId),
     Delete(OpId),
-    Extend { key: Key, ttl: Ttl, issued: Moment, answer: oneshot::Sender<Reply> },
-    ForceDelete { key: Key, answer: oneshot::Sender<Reply> },
-    Exists { answer: oneshot::Sender<Reply> },
+    Extend { key: Key, ttl: Ttl, issued: Moment, asker: Asker<Reply> },
+    ForceDelete { key: Key, asker: Asker<Reply> },
+    Exists { asker: Asker<Reply> },
+}
+
+impl Sender {
+    /// The word that stands for the command in errors.
+    fn operation(&self) -> &'static str {
+        match self {
+            Self::Save(_) => "acquire",
+            Self::Confirm(_) => "confirm",
+            Self::HandOver(_) => "hand over",
+            Self::Delete(_) => "release",
+            Self::Extend { .. } => "extend",
+            Self::ForceDelete { .. } => "force release",
+            Self::Exists { .. } => "exists",
+        }
+    }
 }
 
 /// What came of a command.
@@ -41,18 +54,27 @@ struct Outgoing {
     command: Command,
 }
 
+/// A batch under way.
+struct Flight {
+    senders: Vec<Sender>,
+    /// When nobody waits for it any longer.
+    deadline: Moment,
+    handle: AbortHandle,
+    is_late: bool,
+}
+
 /// Commands on their way.
 pub(super) struct Outbox {
     store: Arc<dyn LockStore>,
     options: Options,
     waiting: VecDeque<Outgoing>,
-    flights: JoinSet<Option<Vec<Reply>>>,
-    aboard: HashMap<Id, Vec<Sender>>,
+    flights: JoinSet<Vec<Reply>>,
+    aboard: HashMap<Id, Flight, foldhash::fast::RandomState>,
 }
 
 impl Outbox {
     pub(super) fn new(store: Arc<dyn LockStore>, options: Options) -> Self {
-        Self { store, options, waiting: VecDeque::new(), flights: JoinSet::new(), aboard: HashMap::new() }
+        Self { store, options, waiting: VecDeque::new(), flights: JoinSet::new(), aboard: HashMap::default() }
     }
 
     /// Puts a command with the others that leave next.
@@ -73,30 +95,37 @@ impl Outbox {
                 batch.push(command);
             }
             let patience = self.options.command_timeout.saturating_sub(now.since(oldest));
-            let deadline = Instant::now().checked_add(patience);
             let store = Arc::clone(&self.store);
-            let flight = self.flights.spawn(async move {
-                match deadline {
-                    Some(deadline) => tokio::time::timeout_at(deadline, store.execute(batch)).await.ok(),
-                    None => Some(store.execute(batch).await),
-                }
-            });
-            self.aboard.insert(flight.id(), senders);
+            // Its time is kept by the driver's one timer: a timer for each batch would have to be set for each command.
+            let handle = self.flights.spawn(async move { store.execute(batch, patience).await });
+            let flight = Flight { senders, deadline: now + patience, handle, is_late: false };
+            self.aboard.insert(flight.handle.id(), flight);
         }
     }
 
-    /// When the oldest command that could not be sent yet has waited too long.
+    /// When the oldest command that could not be sent yet, or that has not been answered, has waited too long.
     pub(super) fn next_deadline(&self) -> Option<Moment> {
-        self.waiting.front().map(|oldest| oldest.since + self.options.command_timeout)
+        let unsent = self.waiting.front().map(|oldest| oldest.since + self.options.command_timeout);
+        let unanswered =
+            self.aboard.values().filter(|flight| !flight.is_late).map(|flight| flight.deadline).min();
+        unsent.into_iter().chain(unanswered).min()
     }
 
-    /// Takes out what could not be sent in time. Nothing was done for it.
+    /// Takes out what could not be sent in time; nothing was done for it. What was sent and has not been answered in time
+    /// is given up, and lands soon.
     pub(super) fn overdue(&mut self, now: Moment) -> Vec<(Sender, Landed)> {
+        for flight in self.aboard.values_mut().filter(|flight| flight.deadline <= now) {
+            flight.is_late = true;
+            flight.handle.abort();
+        }
         let timeout = self.options.command_timeout;
         let count = self.waiting.iter().take_while(|outgoing| outgoing.since + timeout <= now).count();
-        let error = self.error(ErrorKind::Storage, "the store is busy with earlier commands");
-        let overdue = self.waiting.drain(..count);
-        overdue.map(|outgoing| (outgoing.sender, Landed::Answered(Err(error.clone())))).collect()
+        let store = self.store.name();
+        let overdue = self.waiting.drain(..count).map(|Outgoing { sender, .. }| {
+            let error = late(ErrorKind::Storage, store, &sender, "the store is busy with earlier commands");
+            (sender, Landed::Answered(Err(error)))
+        });
+        overdue.collect()
     }
 
     /// Waits for a batch to come back. Safe to drop half-way.
@@ -124,30 +153,38 @@ impl Outbox {
         self.options.command_timeout
     }
 
-    fn unload(&mut self, flight: Result<(Id, Option<Vec<Reply>>), JoinError>) -> Vec<(Sender, Landed)> {
+    fn unload(&mut self, flight: Result<(Id, Vec<Reply>), JoinError>) -> Vec<(Sender, Landed)> {
         let (id, replies) = match flight {
-            Ok((id, replies)) => (id, replies),
+            Ok((id, replies)) => (id, Some(replies)),
+            Err(error) if error.is_cancelled() => (error.id(), None),
             // The store panicked. That must not take the waiters down; what it had done is not known.
             Err(error) => (error.id(), Some(Vec::new())),
         };
-        let senders = self.aboard.remove(&id).unwrap_or_default();
+        let senders = self.aboard.remove(&id).map(|flight| flight.senders).unwrap_or_default();
         let Some(replies) = replies else {
-            let error = self.error(ErrorKind::Uncertain, "the store didn't answer in time");
-            return senders.into_iter().map(|sender| (sender, Landed::TimedOut(error.clone()))).collect();
+            let store = self.store.name();
+            let time_out = |sender| {
+                let error = late(ErrorKind::Uncertain, store, &sender, "the store didn't answer in time");
+                (sender, Landed::TimedOut(error))
+            };
+            return senders.into_iter().map(time_out).collect();
         };
         let mut replies = replies.into_iter();
         senders
             .into_iter()
             .map(|sender| {
                 let reply = replies.next().unwrap_or_else(|| {
-                    Err(self.error(ErrorKind::Uncertain, "the store gave no answer to a command"))
+                    let message = "the store gave no answer to a command";
+                    Err(Error::new(ErrorKind::Uncertain, self.store.name(), sender.operation(), message))
                 });
                 (sender, Landed::Answered(reply))
             })
             .collect()
     }
+}
 
-    fn error(&self, kind: ErrorKind, message: &str) -> Error {
-        Error::new(kind, self.store.name(), "execute", message)
-    }
+/// The error of a command whose time is over.
+fn late(kind: ErrorKind, store: &'static str, sender: &Sender, message: &str) -> Error {
+    let cause = std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer within the command timeout");
+    Error::new(kind, store, sender.operation(), message).with_source(cause).out_of_time()
 }

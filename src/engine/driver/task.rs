@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use super::super::machine::{Effect, Effects, Machine, Outcome};
+use super::super::machine::{Effect, Effects, Machine, Outcome, Request};
 use super::super::op::dated;
 use super::super::queue::WaiterId;
 use super::outbox::{Landed, Outbox, Sender};
-use super::{Claim, Event, Options};
+use super::{Asker, Claim, Event, Options, Outlet, Settlement};
 use crate::clock::{Clock, Moment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lease::{Holder, Lease, Ticket};
@@ -22,8 +22,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 3600);
 
 /// Somebody whose answer is still to come.
 enum Parked {
-    Waiter { waiter: WaiterId, claim: Claim, answer: oneshot::Sender<Outcome> },
-    Releaser(oneshot::Sender<Outcome>),
+    Waiter { waiter: WaiterId, claim: Claim, asker: Asker<Outcome> },
+    Releaser(Asker<Outcome>),
 }
 
 pub(super) struct Task {
@@ -32,8 +32,10 @@ pub(super) struct Task {
     inbox: mpsc::UnboundedReceiver<Event>,
     machine: Machine,
     effects: Effects,
-    parked: HashMap<Ticket, Parked>,
+    parked: HashMap<Ticket, Parked, foldhash::fast::RandomState>,
     outbox: Outbox,
+    spin: Duration,
+    outlet: Arc<dyn Outlet>,
     /// Until when what is under way may finish, once the driver has been closed.
     closing: Option<Moment>,
     closers: Vec<oneshot::Sender<()>>,
@@ -45,15 +47,18 @@ impl Task {
         clock: Arc<dyn Clock>,
         inbox: mpsc::UnboundedReceiver<Event>,
         options: Options,
+        outlet: Arc<dyn Outlet>,
     ) -> Self {
         Self {
             machine: Machine::new(store.capability()),
+            spin: options.spin,
             outbox: Outbox::new(Arc::clone(&store), options),
             store,
             clock,
             inbox,
             effects: Effects::new(),
-            parked: HashMap::new(),
+            parked: HashMap::default(),
+            outlet,
             closing: None,
             closers: Vec::new(),
         }
@@ -62,7 +67,11 @@ impl Task {
     pub(super) async fn run(mut self) {
         let timer = sleep_until(Instant::now());
         tokio::pin!(timer);
+        // A timer that is set too early fires, finds nothing due and is set anew. Setting it for each command would cost more
+        // than the command, since its deadline is later than that of the one before.
+        let mut armed: Option<Moment> = None;
         let mut has_handles = true;
+        let mut last_active = self.clock.now();
         loop {
             let now = self.clock.now();
             self.machine.tick(now, &mut self.effects);
@@ -79,10 +88,13 @@ impl Task {
                     return;
                 }
             }
-            let due = self.next_deadline();
-            if let Some(due) = due {
-                let span = due.since(self.clock.now()).min(LONGEST_SLEEP);
+            if let Some(due) = self.next_deadline()
+                && armed.is_none_or(|armed| due < armed)
+            {
+                let now = self.clock.now();
+                let span = due.since(now).min(LONGEST_SLEEP);
                 timer.as_mut().reset(Instant::now() + span);
+                armed = Some(now + span);
             }
             tokio::select! {
                 biased; // no branch can starve another: all are emptied below
@@ -95,8 +107,13 @@ impl Task {
                     }
                 }
                 landed = self.outbox.landing(), if self.outbox.has_flights() => self.land_all(landed),
-                () = timer.as_mut(), if due.is_some() => {}
+                () = timer.as_mut(), if armed.is_some() => armed = None,
+                () = tokio::task::yield_now(), if self.keeps_looking(now, last_active) => {
+                    std::thread::yield_now(); // whoever else wants this processor goes first
+                    continue;
+                }
             }
+            last_active = self.clock.now();
             // Whatever else has come meanwhile leaves in the same batch.
             for _ in 0..self.inbox.len() {
                 let Ok(event) = self.inbox.try_recv() else { break };
@@ -108,36 +125,39 @@ impl Task {
         }
     }
 
+    /// Whether to look for news again at once instead of going to sleep, see [`Options::spin`].
+    fn keeps_looking(&self, now: Moment, last_active: Moment) -> bool {
+        let spin = if self.outbox.has_flights() { self.spin } else { self.spin / 4 };
+        now.since(last_active) < spin
+    }
+
     fn take_in(&mut self, event: Event) {
         let now = self.clock.now();
         let effects = &mut self.effects;
         match event {
-            Event::Acquire { answer, .. } if self.closing.is_some() => {
-                let _ = answer.send(Outcome::Closed);
-            }
-            Event::Acquire { answer, .. } if answer.is_closed() => {} // cancelled before it began
-            Event::Acquire { request, answer } => {
-                let ticket = request.ticket;
-                let claim =
-                    Claim { key: request.key.clone(), owner: request.owner.clone(), ttl: request.ttl };
-                let waiter = self.machine.acquire(now, request, effects);
-                self.parked.insert(ticket, Parked::Waiter { waiter, claim, answer });
-            }
+            Event::Acquire { asker: Asker::Future(answer), .. } if answer.is_closed() => {} // cancelled already
+            Event::Acquire { request, asker } => self.begin(now, request, asker),
             Event::Cancel(ticket) => {
                 // If it has been granted meanwhile, its settlement is among the effects, and will find nobody there.
                 if let Some(Parked::Waiter { waiter, .. }) = self.parked.get(&ticket)
                     && self.machine.cancel(now, *waiter, effects)
                 {
-                    self.parked.remove(&ticket);
+                    // A future that cancels isn't there any longer; a tenant wants its ticket back.
+                    self.settle(now, ticket, Outcome::Refused);
                 }
             }
+            Event::Dismiss(tickets) => self.machine.dismiss(now, &tickets, effects),
+            Event::Evict(tenant) => {
+                self.machine.evict(now, tenant, effects);
+                self.parked.retain(|ticket, _| ticket.tenant != tenant);
+            }
             Event::Return(claim) => self.give_back(now, claim),
-            Event::Release { ticket, key, owner, answer } => {
-                self.parked.insert(ticket, Parked::Releaser(answer));
+            Event::Release { ticket, key, owner, asker } => {
+                self.parked.insert(ticket, Parked::Releaser(asker));
                 self.machine.release(now, ticket, &key, Holder::Owner(owner), effects);
             }
-            Event::Direct { command, answer } => self.send_direct(now, command, answer),
-            Event::Woken(key) => self.machine.woken(now, key.as_str(), effects),
+            Event::Direct { command, asker } => self.send_direct(now, command, asker),
+            Event::Woken(key) => self.machine.hinted(now, key.as_str(), effects),
             Event::Close(done) => {
                 self.closers.push(done);
                 self.close();
@@ -149,8 +169,8 @@ impl Task {
     fn perform(&mut self, now: Moment) {
         while let Some(effect) = self.effects.pop_front() {
             match effect {
-                Effect::Save { op, key, owner, ttl, .. } => {
-                    self.outbox.put(now, Sender::Save(op), Command::Save { key, owner, ttl });
+                Effect::Save { op, key, owner, ttl, waits, .. } => {
+                    self.outbox.put(now, Sender::Save(op), Command::Save { key, owner, ttl, waits });
                 }
                 Effect::Confirm { op, key, owner } => {
                     self.outbox.put(now, Sender::Confirm(op), Command::Confirm { key, owner });
@@ -169,15 +189,48 @@ impl Task {
 
     fn settle(&mut self, now: Moment, ticket: Ticket, outcome: Outcome) {
         match self.parked.remove(&ticket) {
-            Some(Parked::Releaser(answer)) => {
-                let _ = answer.send(outcome); // a release nobody waits for is a release all the same
+            // A release nobody waits for is a release all the same.
+            Some(Parked::Releaser(Asker::Future(answer))) => drop(answer.send(outcome)),
+            Some(Parked::Releaser(Asker::Tenant(ticket))) => {
+                let _ = self.outlet.settle(ticket, Settlement::Release(outcome));
             }
-            Some(Parked::Waiter { claim, answer, .. }) => {
+            Some(Parked::Waiter { claim, asker, .. }) => self.conclude(now, claim, asker, outcome),
+            None => {}
+        }
+    }
+
+    fn begin(&mut self, now: Moment, request: Request, asker: Asker<Outcome>) {
+        let claim = Claim { key: request.key.clone(), owner: request.owner.clone(), ttl: request.ttl };
+        if self.closing.is_some() {
+            self.conclude(now, claim, asker, Outcome::Closed);
+            return;
+        }
+        let ticket = request.ticket;
+        let waiter = self.machine.acquire(now, request, &mut self.effects);
+        self.parked.insert(ticket, Parked::Waiter { waiter, claim, asker });
+    }
+
+    /// Tells how an acquire ended; what reaches nobody is given back.
+    fn conclude(&mut self, now: Moment, claim: Claim, asker: Asker<Outcome>, outcome: Outcome) {
+        match asker {
+            Asker::Future(answer) => {
                 if let Err(Outcome::Acquired(_)) = answer.send(outcome) {
                     self.give_back(now, claim);
                 }
             }
-            None => {}
+            Asker::Tenant(ticket) => {
+                let untold = self.outlet.settle(ticket, Settlement::Acquire(outcome, claim));
+                if let Err(Settlement::Acquire(Outcome::Acquired(_), claim)) = untold {
+                    self.give_back(now, claim);
+                }
+            }
+        }
+    }
+
+    fn answer(&self, asker: Asker<Reply>, reply: Reply) {
+        match asker {
+            Asker::Future(answer) => drop(answer.send(reply)),
+            Asker::Tenant(ticket) => drop(self.outlet.settle(ticket, Settlement::Reply(reply))),
         }
     }
 
@@ -186,13 +239,13 @@ impl Task {
         self.machine.returned(now, &key, Holder::Owner(owner), ttl, &mut self.effects);
     }
 
-    fn send_direct(&mut self, now: Moment, command: Command, answer: oneshot::Sender<Reply>) {
+    fn send_direct(&mut self, now: Moment, command: Command, asker: Asker<Reply>) {
         let sender = match &command {
             Command::Extend { key, ttl, .. } => {
-                Sender::Extend { key: key.clone(), ttl: *ttl, issued: now, answer }
+                Sender::Extend { key: key.clone(), ttl: *ttl, issued: now, asker }
             }
-            Command::ForceDelete { key } => Sender::ForceDelete { key: key.clone(), answer },
-            _ => Sender::Exists { answer },
+            Command::ForceDelete { key } => Sender::ForceDelete { key: key.clone(), asker },
+            _ => Sender::Exists { asker },
         };
         self.outbox.put(now, sender, command);
     }
@@ -222,20 +275,18 @@ impl Task {
                 self.machine.handed_over(now, op, to_lease(store, reply), effects);
             }
             (Sender::Delete(op), reply) => self.machine.deleted(now, op, to_done(store, reply), effects),
-            (Sender::Extend { key, ttl, issued, answer }, mut reply) => {
+            (Sender::Extend { key, ttl, issued, asker }, mut reply) => {
                 if let Ok(Answer::Acquired(lease)) = &mut reply {
                     *lease = dated(*lease, issued, ttl);
                     self.machine.extended(key.as_str(), lease.expires_at);
                 }
-                let _ = answer.send(reply);
+                self.answer(asker, reply);
             }
-            (Sender::ForceDelete { key, answer }, reply) => {
+            (Sender::ForceDelete { key, asker }, reply) => {
                 self.machine.woken(now, key.as_str(), effects);
-                let _ = answer.send(reply);
+                self.answer(asker, reply);
             }
-            (Sender::Exists { answer }, reply) => {
-                let _ = answer.send(reply);
-            }
+            (Sender::Exists { asker }, reply) => self.answer(asker, reply),
         }
     }
 

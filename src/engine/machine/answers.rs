@@ -249,9 +249,15 @@ impl Machine {
         }
     }
 
-    /// The store failed; nothing was saved. The next in line asks for itself.
+    /// The store failed; nothing was saved. The next in line asks for itself, unless the store can't be reached: then it
+    /// would only wait as long in vain, and those behind it longer still.
     fn failed(&mut self, now: Moment, attempt: &Attempt, error: Error, effects: &mut Effects) {
         self.finish_asking(attempt);
+        if error.is_out_of_time() {
+            while let Some(head) = attempt.queue.and_then(|queue| self.lobby.head(queue)) {
+                self.settle(now, head, Outcome::Failed(error.clone()), effects);
+            }
+        }
         self.settle(now, attempt.waiter, Outcome::Failed(error), effects);
         if let Some(queue) = attempt.queue.filter(|queue| self.lobby.queue(*queue).is_some()) {
             self.ask(now, queue, true, effects);

@@ -259,9 +259,9 @@ impl Machine {
     }
 
     pub(super) fn send_save(&mut self, attempt: Attempt, effects: &mut Effects) {
-        let Attempt { ticket, key, owner, ttl, .. } = attempt.clone();
+        let Attempt { ticket, key, owner, ttl, queue, .. } = attempt.clone();
         let op = to_index(self.ops.insert(Op::Save { attempt, doubt: Doubt::None }));
-        effects.push_back(Effect::Save { op, ticket, key, owner, ttl });
+        effects.push_back(Effect::Save { op, ticket, key, owner, ttl, waits: queue.is_some() });
     }
 
     fn arm_due(&mut self, id: WaiterId) {

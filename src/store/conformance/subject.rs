@@ -52,7 +52,7 @@ impl<S: LockStore> Subject for Later<S> {
     }
 
     fn execute(&mut self, batch: Vec<Command>) -> BoxFuture<'_, Vec<Reply>> {
-        self.0.execute(batch)
+        self.0.execute(batch, Duration::from_secs(5))
     }
 
     fn pass(&mut self, span: Duration) -> BoxFuture<'_, ()> {

@@ -1,5 +1,6 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::*;
 use crate::store::faulty::{Faults, Faulty};
@@ -35,12 +36,13 @@ async fn one_failure_does_not_fail_its_neighbours() {
     let store = Faulty::new(Arc::new(connection(true, None)), 7, faults);
     let keys: Vec<_> = (0..100).filter_map(|number| Key::new(&format!("n{number}")).ok()).collect();
     let owner = Owner::named("o");
-    let replies = store.execute(keys.iter().map(|key| save(key, &owner, Ttl::FOREVER)).collect()).await;
+    let replies =
+        store.execute(keys.iter().map(|key| save(key, &owner, Ttl::FOREVER)).collect(), Duration::MAX).await;
     let failed = replies.iter().filter(|reply| reply.is_err()).count();
     assert!((20..90).contains(&failed) && replies.len() == 100, "{failed} of {}", replies.len());
     store.set_faults(Faults::NONE);
     let confirms = keys.iter().map(|key| Command::Confirm { key: key.clone(), owner: owner.clone() });
-    for (first, second) in replies.iter().zip(store.execute(confirms.collect()).await) {
+    for (first, second) in replies.iter().zip(store.execute(confirms.collect(), Duration::MAX).await) {
         let is_held = matches!(second, Ok(Answer::Acquired(_)));
         match first {
             Ok(answer) => assert!(is_held && matches!(answer, Answer::Acquired(_))),
