@@ -140,6 +140,120 @@ interface ResolvedLockConfig {
     logger: Logger;
 }
 /**
+ * What a redis store needs of a connection that the app has made with ioredis: a `Redis` or a `Cluster`, or something
+ * that behaves like one.
+ */
+interface RedisConnection {
+    set(key: string, value: string, millisecondsToken: 'PX', milliseconds: number, nx: 'NX'): Promise<unknown>;
+    set(key: string, value: string, nx: 'NX'): Promise<unknown>;
+    del(key: string): Promise<unknown>;
+    eval(script: string, numberOfKeys: number, ...keysAndArguments: string[]): Promise<unknown>;
+}
+/**
+ * How to encrypt the connection to a Redis server; as in Node.js. Certificates and keys are PEM.
+ */
+interface RedisTlsOptions {
+    /** The authorities that are trusted, instead of those that Node.js trusts. */
+    ca?: string | Uint8Array | (string | Uint8Array)[];
+    /** The certificate chain of this client, for servers that ask for one. */
+    cert?: string | Uint8Array;
+    /** Its key, not encrypted. */
+    key?: string | Uint8Array;
+    /** The name that the server's certificate must bear, if not the host's. */
+    servername?: string;
+    /**
+     * Whether a server whose certificate doesn't fit is refused.
+     *
+     * @default true
+     */
+    rejectUnauthorized?: boolean;
+}
+/**
+ * How a Redis server is reached. The names are those of ioredis; times are in milliseconds.
+ */
+interface RedisServerOptions {
+    /** @default 'localhost' */
+    host?: string;
+    /** @default 6379 */
+    port?: number | string;
+    /** A unix socket, instead of host and port. */
+    path?: string;
+    username?: string;
+    password?: string;
+    /** @default 0 */
+    db?: number;
+    /** Which addresses of a host name are used: 4, 6 or, with 0, any. */
+    family?: number;
+    /** Put before every key. */
+    keyPrefix?: string;
+    /**
+     * How long it may take to connect, TLS and login included.
+     *
+     * @default 10_000
+     */
+    connectTimeout?: number;
+    /**
+     * How long a call waits for the server; it then rejects with E_LOCK_STORAGE_ERROR.
+     *
+     * @default 5_000
+     */
+    commandTimeout?: number;
+    /** How long a silent connection waits before the operating system probes it. */
+    keepAlive?: number;
+    /** What the connection is called in `CLIENT LIST`. */
+    connectionName?: string;
+    /** `true` for the defaults. */
+    tls?: boolean | RedisTlsOptions;
+    /** Sentinels that know where the primary is. */
+    sentinels?: {
+        host?: string;
+        port?: number;
+    }[];
+    /** What the sentinels call the primary. */
+    name?: string;
+    sentinelUsername?: string;
+    sentinelPassword?: string;
+    /** TLS to the sentinels. */
+    sentinelTLS?: boolean | RedisTlsOptions;
+    /** Whether `tls` counts for a primary that sentinels have told. */
+    enableTLSForSentinelMode?: boolean;
+    /** For networks that translate addresses: what to use instead of the `host:port` that a server tells. */
+    natMap?: Record<string, {
+        host: string;
+        port: number;
+    }>;
+}
+/**
+ * How a Redis cluster is reached; the form is that of `config/redis.ts` in AdonisJS.
+ */
+interface RedisClusterOptions {
+    /** Some of its nodes; they tell the others. */
+    clusters: {
+        host: string;
+        port: number | string;
+    }[];
+    clusterOptions?: {
+        /** What is the same for all nodes. */
+        redisOptions?: Omit<RedisServerOptions, 'host' | 'port' | 'path' | 'db' | 'natMap'>;
+        keyPrefix?: string;
+        natMap?: Record<string, {
+            host: string;
+            port: number;
+        }>;
+    };
+}
+/**
+ * Options of a store that keeps its locks in Redis: an ioredis instance, whose settings the store's own connection takes
+ * over, or a URL, plain options, or both (the URL counts more).
+ */
+type RedisStoreOptions = {
+    /** An ioredis `Redis` or `Cluster`. Its settings are read once; it may be connected or not. */
+    connection: RedisConnection;
+} | ({
+    /** `redis://`, or `rediss://` for TLS: `redis://user:password@host:6379/0` */
+    url?: string;
+} & RedisServerOptions) | RedisClusterOptions;
+/**
  * Options of a store that keeps its locks in a database table.
  */
 interface DatabaseOptions {
@@ -350,8 +464,8 @@ declare class Verrou<KnownStores extends Record<string, StoreFactory>> {
      */
     restoreLock(lock: SerializedLock): Lock;
     /**
-     * Ends waiting acquires with E_LOCK_CLOSED and refuses new ones. Locks that are held can still be released, and a
-     * second call does nothing.
+     * Ends waiting acquires with E_LOCK_CLOSED and refuses new ones, then closes the connections of the stores. Locks that
+     * are held can still be released (a store on a server connects again for it), and a second call does nothing.
      */
     close(): Promise<void>;
 }
@@ -506,7 +620,7 @@ interface LockConfig<KnownStores extends KnownStoresConfig> {
     retry?: RetryConfig;
 }
 /**
- * Options of a store that keeps its locks in a Redis server.
+ * Options of a store that keeps its locks in Redis, in an AdonisJS app.
  */
 interface RedisStoreConfig {
     /**
@@ -584,10 +698,10 @@ declare const stores: {
      */
     memory(options?: MemoryStoreOptions): ConfigProvider<StoreFactory>;
     /**
-     * Keeps locks in Redis, over a connection of `@adonisjs/redis`. Not available yet: resolving it rejects with
-     * `E_LOCK_STORE_UNAVAILABLE`.
+     * Keeps locks in Redis: in the server of a connection of `config/redis.ts`, the default one unless `connectionName`
+     * names another. Resolving it rejects if there is no such connection; nothing is connected before the first lock.
      */
-    redis(_config?: RedisStoreConfig): ConfigProvider<StoreFactory>;
+    redis(config?: RedisStoreConfig): ConfigProvider<StoreFactory>;
     /**
      * Keeps locks in a database table, over a connection of `@adonisjs/lucid`. Not available yet: resolving it rejects
      * with `E_LOCK_STORE_UNAVAILABLE`.
@@ -600,4 +714,4 @@ declare const stores: {
 };
 
 export { E_LOCK_NOT_OWNED, E_LOCK_STORAGE_ERROR, Lock, LockFactory, Verrou, configure, defineConfig, errors_d as errors, stores };
-export type { ConfigProvider, ConfigProviderApp, ConfigureCodemods, ConfigureCommand, DatabaseAdapter, DatabaseOptions, DatabaseStoreConfig, Duration, DynamoDbOptions, KnownStoresConfig, LockAcquireOptions, LockConfig, LockFactoryOptions, LockStore, Logger, MemoryStoreOptions, RedisStoreConfig, ResolvedLockConfig, RetryConfig, RunResult, SerializedLock, StoreFactory, VerrouConfig };
+export type { ConfigProvider, ConfigProviderApp, ConfigureCodemods, ConfigureCommand, DatabaseAdapter, DatabaseOptions, DatabaseStoreConfig, Duration, DynamoDbOptions, KnownStoresConfig, LockAcquireOptions, LockConfig, LockFactoryOptions, LockStore, Logger, MemoryStoreOptions, RedisClusterOptions, RedisConnection, RedisServerOptions, RedisStoreConfig, RedisStoreOptions, RedisTlsOptions, ResolvedLockConfig, RetryConfig, RunResult, SerializedLock, StoreFactory, VerrouConfig };

@@ -1,5 +1,6 @@
 import { parseDuration } from './duration.js'
 import { anchors } from './engine/anchors.js'
+import { nativeStores } from './engine/native_stores.js'
 import { engineOf } from './engine/resolve.js'
 import { markClosed } from './lifetime.js'
 import { Lock } from './lock.js'
@@ -36,6 +37,7 @@ export class LockFactory {
       retry: resolveRetry(options.retry),
       logger: packageLogger(options.logger),
     }
+    nativeStores.get(store)?.announce(this.#config.logger)
     anchors.locks.set(this, new Lock('anchor', store, this.#config))
   }
 

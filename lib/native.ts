@@ -3,6 +3,7 @@
  * imports the addon.
  */
 import * as binding from '#binding'
+import { E_LOCK_STORAGE_ERROR, InvalidArgumentsException } from './errors.js'
 
 /** The statuses and the shared numbers of `src/node/engine.rs` and `src/node/buffer.rs`. */
 export const DONE = 1
@@ -20,7 +21,13 @@ const CAPACITY = 64
 
 const KIND_DEADLINE = 0
 const KIND_ACQUIRED = 1
+const KIND_REFUSED = 2
 const KIND_CLOSED = 3
+const KIND_DONE = 4
+const KIND_NOT_OWNED = 5
+const KIND_FAILED = 6
+const KIND_EXISTS = 7
+const KIND_NOTICE = 8
 
 /** What the last native call wrote besides its status. */
 export const numbers = new Float64Array(RECORDS + CAPACITY * RECORD)
@@ -32,6 +39,11 @@ export interface Ticketed {
   granted(slot: number, serial: number, endsAt: number): void
   refused(): void
   closed(): void
+  failed?(reason: unknown): void
+  /** Not for acquires. */
+  done?(): void
+  notOwned?(): void
+  told?(answer: boolean): void
 }
 
 /** The two functions that are called for every lock. Statuses are returned. */
@@ -55,6 +67,9 @@ let isIdleCheckDue = false
 
 /** Called when the next deadline of a space that is shared between threads has come nearer, by the space's handle. */
 export const deadlineListeners = new Map<number, () => void>()
+
+/** Called when the store behind a server handle has something to tell a person. */
+export const noticeListeners = new Map<number, () => void>()
 
 /**
  * Takes a ticket. The event loop stays alive until it is given back.
@@ -125,10 +140,30 @@ function deliverOne(
     deadlineListeners.get(subject)?.()
     return
   }
+  if (kind === KIND_NOTICE) {
+    noticeListeners.get(subject)?.()
+    return
+  }
   const holder = giveBackTicket(subject)
   if (kind === KIND_ACQUIRED) holder?.granted(slot, serial, endsAt)
+  else if (kind === KIND_DONE) holder?.done?.()
+  else if (kind === KIND_REFUSED) holder?.refused()
+  else if (kind === KIND_NOT_OWNED) holder?.notOwned?.()
+  else if (kind === KIND_EXISTS) holder?.told?.(slot === 1)
   else if (kind === KIND_CLOSED) holder?.closed()
-  else holder?.refused()
+  else if (kind === KIND_FAILED) holder?.failed?.(takeError(slot))
+}
+
+/** The error that a settlement has told of. */
+function takeError(number: number): Error {
+  const failure = binding.takeError(environment, number)
+  if (failure?.code !== E_LOCK_STORAGE_ERROR.code) {
+    return new InvalidArgumentsException(failure?.message)
+  }
+  // The driver's error has no stack of its own here; what it says is what helps.
+  const cause = failure.cause === undefined ? undefined : new Error(failure.cause)
+  if (cause !== undefined) cause.stack = `${cause.name}: ${cause.message}`
+  return new E_LOCK_STORAGE_ERROR([failure.message], { cause })
 }
 
 /** Other threads have settled something. */
@@ -137,17 +172,20 @@ function collect(): void {
 }
 
 /**
- * Lets the event loop end a turn later: under contention the last waiter is often followed by the next at once, and
- * switching back and forth would cost more than the lock.
+ * Lets the event loop end a moment later, in milliseconds: under contention the last waiter is often followed by the next
+ * at once, and so is one command to a server by another. Switching back and forth, or even looking once in every turn of
+ * the event loop, would cost more than the lock.
  */
+const IDLE_CHECK_PAUSE = 5
+
 function scheduleIdleCheck(): void {
   if (isIdleCheckDue) return
   isIdleCheckDue = true
-  setImmediate(() => {
+  setTimeout(() => {
     isIdleCheckDue = false
     if (waiting === 0 && isReferenced) {
       isReferenced = false
       binding.setReferenced(environment, false)
     }
-  })
+  }, IDLE_CHECK_PAUSE)
 }

@@ -1,9 +1,17 @@
+import { engineOf } from './engine/resolve.js'
 import { InvalidArgumentsException } from './errors.js'
 import { LockFactory } from './lock_factory.js'
 import type { Lock } from './lock.js'
 import { resolveRetry } from './retry.js'
 import { assertStore, invalid } from './validation.js'
-import type { Duration, Logger, RetryConfig, SerializedLock, StoreFactory } from './types/main.js'
+import type {
+  Duration,
+  LockStore,
+  Logger,
+  RetryConfig,
+  SerializedLock,
+  StoreFactory,
+} from './types/main.js'
 
 /**
  * Settings of a {@link Verrou}.
@@ -25,7 +33,9 @@ export interface VerrouConfig<KnownStores extends Record<string, StoreFactory>> 
 export class Verrou<KnownStores extends Record<string, StoreFactory>> {
   readonly #config: VerrouConfig<KnownStores>
   readonly #factories = new Map<keyof KnownStores, LockFactory>()
-  #isClosed = false
+  readonly #stores: LockStore[] = []
+  /** Settles when everything is closed, once that has begun. */
+  #closing: Promise<void> | undefined
 
   /**
    * @throws InvalidArgumentsException if `stores`, `default` or the store that it names is missing, or a retry setting
@@ -48,12 +58,14 @@ export class Verrou<KnownStores extends Record<string, StoreFactory>> {
     const known = this.#factories.get(name)
     if (known !== undefined) return known
 
-    const factory = new LockFactory(this.#makeStore(name), {
+    const made = this.#makeStore(name)
+    const factory = new LockFactory(made, {
       retry: this.#config.retry,
       logger: this.#config.logger,
     })
-    if (this.#isClosed) factory.close()
+    if (this.#closing !== undefined) factory.close()
     this.#factories.set(name, factory)
+    this.#stores.push(made)
     return factory
   }
 
@@ -72,13 +84,17 @@ export class Verrou<KnownStores extends Record<string, StoreFactory>> {
   }
 
   /**
-   * Ends waiting acquires with E_LOCK_CLOSED and refuses new ones. Locks that are held can still be released, and a
-   * second call does nothing.
+   * Ends waiting acquires with E_LOCK_CLOSED and refuses new ones, then closes the connections of the stores. Locks that
+   * are held can still be released (a store on a server connects again for it), and a second call does nothing.
    */
-  async close(): Promise<void> {
-    if (this.#isClosed) return
-    this.#isClosed = true
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close())
+  }
+
+  async #close(): Promise<void> {
     for (const factory of this.#factories.values()) factory.close()
+    // A connection that can't be closed properly is gone all the same.
+    await Promise.allSettled(this.#stores.map(async (store) => engineOf(store).disconnect?.()))
   }
 
   #makeStore(name: keyof KnownStores) {

@@ -14,14 +14,16 @@ import type {
  */
 export const DEFAULT_TABLE_NAME = 'locks'
 
+const AVAILABLE = ['memory', 'redis']
+
 /**
  * Says why a store can't be used in this version, or `null` if it can.
  */
 export function unavailableReason(storeName: string): string | null {
-  return storeName === 'memory'
+  return AVAILABLE.includes(storeName)
     ? null
     : `The "${storeName}" lock store comes in a coming version of loquet. ` +
-        'The stores that work in this version are "memory" (stores.memory()) and custom stores'
+        'The stores that work in this version are "memory" (stores.memory()), "redis" (stores.redis()) and custom stores'
 }
 
 function createProvider(
@@ -60,11 +62,14 @@ export const stores = {
   },
 
   /**
-   * Keeps locks in Redis, over a connection of `@adonisjs/redis`. Not available yet: resolving it rejects with
-   * `E_LOCK_STORE_UNAVAILABLE`.
+   * Keeps locks in Redis: in the server of a connection of `config/redis.ts`, the default one unless `connectionName`
+   * names another. Resolving it rejects if there is no such connection; nothing is connected before the first lock.
    */
-  redis(_config: RedisStoreConfig = {}): ConfigProvider<StoreFactory> {
-    return createUnavailable('redis')
+  redis(config: RedisStoreConfig = {}): ConfigProvider<StoreFactory> {
+    return createProvider(async (app) => {
+      const { resolveRedisStore } = await import('./redis_store.js')
+      return { driver: await resolveRedisStore(app, config.connectionName) }
+    })
   },
 
   /**

@@ -78,7 +78,7 @@ type DeclaredStores = [keyof LockStoresList] extends [never]
 export interface LockService extends Verrou<DeclaredStores> {}
 
 /**
- * Options of a store that keeps its locks in a Redis server.
+ * Options of a store that keeps its locks in Redis, in an AdonisJS app.
  */
 export interface RedisStoreConfig {
   /**

@@ -97,4 +97,6 @@ export interface LockEngine {
   nameOf(lease: Lease, name?: string): string
   /** Ends the waits of the locks that were made under these settings, with E_LOCK_CLOSED. */
   close(scope: object): void
+  /** Closes the connection of the store, if it has one; what is asked for later connects again. */
+  disconnect?(): Promise<void>
 }

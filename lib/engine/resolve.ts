@@ -1,6 +1,8 @@
 import { StoreEngine } from './store_engine.js'
 import type { LockEngine } from './lease.js'
+import { nativeStores } from './native_stores.js'
 import { spaceEngineOf } from '../drivers/memory.js'
+import { noopLogger } from '../logger.js'
 import { assertStore } from '../validation.js'
 import type { LockStore } from '../types/main.js'
 
@@ -16,7 +18,10 @@ export function engineOf(store: LockStore): LockEngine {
   let engine = engines.get(store)
   if (engine === undefined) {
     assertStore(store, 'lock store')
-    engine = spaceEngineOf(store) ?? new StoreEngine(store)
+    const nativeStore = nativeStores.get(store)
+    // A factory has announced it already, with its logger. Whoever makes locks without one hears of it too.
+    nativeStore?.announce(noopLogger)
+    engine = nativeStore?.engine() ?? spaceEngineOf(store) ?? new StoreEngine(store)
     engines.set(store, engine)
   }
   return engine

@@ -37,9 +37,13 @@ export class Wait implements Ticketed {
   }
 
   granted(slot: number, serial: number, endsAt: number): void {
-    const lease = new Lease(this.#key, this.#owner, endsAt, slot, serial)
+    const lease = this.lease(slot, serial, endsAt)
     this.#acquirer[SETTLED](lease, (this.#flags & IS_FIRST) !== 0)
     this.#settle((this.#flags & WANTS_LEASE) !== 0 ? lease : true)
+  }
+
+  protected lease(slot: number, serial: number, endsAt: number): Lease {
+    return new Lease(this.#key, this.#owner, endsAt, slot, serial)
   }
 
   refused(): void {
@@ -69,7 +73,6 @@ export class AbortableWait extends Wait {
   readonly #signal: AbortSignal
   readonly #onAbort: () => void
   readonly #onUnwanted: (lease: Lease) => void
-  readonly #key: string
   #isAborted = false
 
   /**
@@ -86,7 +89,6 @@ export class AbortableWait extends Wait {
   ) {
     super(request, settle)
     this.#signal = signal
-    this.#key = request.key
     this.#onUnwanted = onUnwanted
     this.#onAbort = () => {
       this.#isAborted = true
@@ -97,7 +99,7 @@ export class AbortableWait extends Wait {
   }
 
   override granted(slot: number, serial: number, endsAt: number): void {
-    if (this.#isAborted) this.#onUnwanted(new Lease(this.#key, undefined, endsAt, slot, serial))
+    if (this.#isAborted) this.#onUnwanted(this.lease(slot, serial, endsAt))
     else {
       this.#forget()
       super.granted(slot, serial, endsAt)

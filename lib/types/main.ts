@@ -149,6 +149,122 @@ export interface ResolvedLockConfig {
 }
 
 /**
+ * What a redis store needs of a connection that the app has made with ioredis: a `Redis` or a `Cluster`, or something
+ * that behaves like one.
+ */
+export interface RedisConnection {
+  set(
+    key: string,
+    value: string,
+    millisecondsToken: 'PX',
+    milliseconds: number,
+    nx: 'NX'
+  ): Promise<unknown>
+  set(key: string, value: string, nx: 'NX'): Promise<unknown>
+  del(key: string): Promise<unknown>
+  eval(script: string, numberOfKeys: number, ...keysAndArguments: string[]): Promise<unknown>
+}
+
+/**
+ * How to encrypt the connection to a Redis server; as in Node.js. Certificates and keys are PEM.
+ */
+export interface RedisTlsOptions {
+  /** The authorities that are trusted, instead of those that Node.js trusts. */
+  ca?: string | Uint8Array | (string | Uint8Array)[]
+  /** The certificate chain of this client, for servers that ask for one. */
+  cert?: string | Uint8Array
+  /** Its key, not encrypted. */
+  key?: string | Uint8Array
+  /** The name that the server's certificate must bear, if not the host's. */
+  servername?: string
+  /**
+   * Whether a server whose certificate doesn't fit is refused.
+   *
+   * @default true
+   */
+  rejectUnauthorized?: boolean
+}
+
+/**
+ * How a Redis server is reached. The names are those of ioredis; times are in milliseconds.
+ */
+export interface RedisServerOptions {
+  /** @default 'localhost' */
+  host?: string
+  /** @default 6379 */
+  port?: number | string
+  /** A unix socket, instead of host and port. */
+  path?: string
+  username?: string
+  password?: string
+  /** @default 0 */
+  db?: number
+  /** Which addresses of a host name are used: 4, 6 or, with 0, any. */
+  family?: number
+  /** Put before every key. */
+  keyPrefix?: string
+  /**
+   * How long it may take to connect, TLS and login included.
+   *
+   * @default 10_000
+   */
+  connectTimeout?: number
+  /**
+   * How long a call waits for the server; it then rejects with E_LOCK_STORAGE_ERROR.
+   *
+   * @default 5_000
+   */
+  commandTimeout?: number
+  /** How long a silent connection waits before the operating system probes it. */
+  keepAlive?: number
+  /** What the connection is called in `CLIENT LIST`. */
+  connectionName?: string
+  /** `true` for the defaults. */
+  tls?: boolean | RedisTlsOptions
+  /** Sentinels that know where the primary is. */
+  sentinels?: { host?: string; port?: number }[]
+  /** What the sentinels call the primary. */
+  name?: string
+  sentinelUsername?: string
+  sentinelPassword?: string
+  /** TLS to the sentinels. */
+  sentinelTLS?: boolean | RedisTlsOptions
+  /** Whether `tls` counts for a primary that sentinels have told. */
+  enableTLSForSentinelMode?: boolean
+  /** For networks that translate addresses: what to use instead of the `host:port` that a server tells. */
+  natMap?: Record<string, { host: string; port: number }>
+}
+
+/**
+ * How a Redis cluster is reached; the form is that of `config/redis.ts` in AdonisJS.
+ */
+export interface RedisClusterOptions {
+  /** Some of its nodes; they tell the others. */
+  clusters: { host: string; port: number | string }[]
+  clusterOptions?: {
+    /** What is the same for all nodes. */
+    redisOptions?: Omit<RedisServerOptions, 'host' | 'port' | 'path' | 'db' | 'natMap'>
+    keyPrefix?: string
+    natMap?: Record<string, { host: string; port: number }>
+  }
+}
+
+/**
+ * Options of a store that keeps its locks in Redis: an ioredis instance, whose settings the store's own connection takes
+ * over, or a URL, plain options, or both (the URL counts more).
+ */
+export type RedisStoreOptions =
+  | {
+      /** An ioredis `Redis` or `Cluster`. Its settings are read once; it may be connected or not. */
+      connection: RedisConnection
+    }
+  | ({
+      /** `redis://`, or `rediss://` for TLS: `redis://user:password@host:6379/0` */
+      url?: string
+    } & RedisServerOptions)
+  | RedisClusterOptions
+
+/**
  * Options of a store that keeps its locks in a database table.
  */
 export interface DatabaseOptions {

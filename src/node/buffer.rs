@@ -12,14 +12,29 @@
 //! | 4 | index of the waiter |
 //! | 5 | serial of the waiter |
 //! | 6 | how many settlements follow |
-//! | 7 … | settlements, five numbers each: kind, ticket (or space), slot, serial, end |
+//! | 7 … | settlements, five numbers each: kind, subject (ticket, space or server), slot, serial, end |
+//!
+//! | kind | what has happened | numbers |
+//! |---|---|---|
+//! | 0 | the space's next deadline has come nearer | |
+//! | 1 | acquired, or extended | slot, serial, end |
+//! | 2 | refused: chances or time are used up | |
+//! | 3 | the lock space has been closed | |
+//! | 4 | done | |
+//! | 5 | not owned | |
+//! | 6 | failed | in place of the slot: the error's number, for `takeError` |
+//! | 7 | asked whether somebody holds the lock | in place of the slot: 1 if so |
+//! | 8 | the server's store has something to tell a person, for `takeNotices` | |
 
 use napi::bindgen_prelude::Float64Array;
 
 use super::error::{Result, internal};
 use crate::clock::Moment;
+use crate::engine::driver::Settlement;
 use crate::engine::{Outcome, WaiterId};
+use crate::error::{Error, ErrorKind};
 use crate::lease::Lease;
+use crate::store::Answer;
 
 const SLOT: usize = 0;
 const ENDS_AT: usize = 2;
@@ -33,23 +48,74 @@ const RECORD: usize = 5;
 /// One thing that JavaScript is told.
 #[derive(Debug)]
 pub(super) enum Letter {
-    /// An acquire of this environment has ended.
+    /// An acquire of this environment on a lock space has ended.
     Settled { ticket: u32, outcome: Outcome, space: u32 },
+    /// Something that was asked of a server has ended.
+    Served { ticket: u32, settlement: Settlement, server: u32 },
+    /// A connection has been closed as asked for.
+    Gone { ticket: u32 },
+    /// The server's store has something to tell a person.
+    Notice { server: u32 },
     /// The space's next deadline has come nearer.
     Deadline { space: u32 },
 }
 
-impl Letter {
-    /// The numbers by which JavaScript knows the kinds.
-    fn kind(&self) -> f64 {
-        match self {
-            Self::Deadline { .. } => 0.0,
-            Self::Settled { outcome, .. } => match outcome {
-                Outcome::Acquired(_) => 1.0,
-                Outcome::Refused => 2.0,
-                Outcome::Closed => 3.0,
-                Outcome::Released | Outcome::NotOwned | Outcome::Failed(_) => 4.0,
+/// What a letter says to JavaScript.
+enum News {
+    Deadline,
+    Acquired(Lease),
+    Refused,
+    Closed,
+    Done,
+    NotOwned,
+    Failed(Error),
+    Exists(bool),
+    Notice,
+}
+
+impl News {
+    fn of_outcome(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Acquired(lease) => Self::Acquired(lease),
+            Outcome::Refused => Self::Refused,
+            Outcome::Closed => Self::Closed,
+            Outcome::Released => Self::Done,
+            Outcome::NotOwned => Self::NotOwned,
+            Outcome::Failed(error) => Self::of_error(error),
+        }
+    }
+
+    fn of_error(error: Error) -> Self {
+        match error.kind() {
+            ErrorKind::NotOwned => Self::NotOwned,
+            ErrorKind::Closed => Self::Closed,
+            _ => Self::Failed(error),
+        }
+    }
+
+    fn of_settlement(settlement: Settlement) -> Self {
+        match settlement {
+            Settlement::Acquire(outcome, _) | Settlement::Release(outcome) => Self::of_outcome(outcome),
+            Settlement::Reply(Ok(answer)) => match answer {
+                Answer::Acquired(lease) => Self::Acquired(lease),
+                Answer::Held { .. } => Self::Refused,
+                Answer::NotOwned => Self::NotOwned,
+                Answer::Done => Self::Done,
+                Answer::Exists(exists) => Self::Exists(exists),
             },
+            Settlement::Reply(Err(error)) => Self::of_error(error),
+        }
+    }
+}
+
+impl Letter {
+    fn open(self) -> (u32, News) {
+        match self {
+            Self::Deadline { space } => (space, News::Deadline),
+            Self::Notice { server } => (server, News::Notice),
+            Self::Gone { ticket } => (ticket, News::Done),
+            Self::Settled { ticket, outcome, .. } => (ticket, News::of_outcome(outcome)),
+            Self::Served { ticket, settlement, .. } => (ticket, News::of_settlement(settlement)),
         }
     }
 }
@@ -90,21 +156,38 @@ impl Buffer {
         numbers[WAITER_SERIAL] = f64::from(waiter.serial);
     }
 
-    /// Writes letters; returns how many. `letters` yields at most [`Buffer::capacity`].
-    pub(super) fn put_letters(&mut self, letters: impl Iterator<Item = Letter>) -> u32 {
+    /// Writes letters; returns how many. `letters` yields at most [`Buffer::capacity`]. `keep` keeps an error until
+    /// JavaScript takes it, and tells its number.
+    pub(super) fn put_letters(
+        &mut self,
+        letters: impl Iterator<Item = Letter>,
+        mut keep: impl FnMut(Error) -> u32,
+    ) -> u32 {
         let numbers = self.numbers();
         let mut count = 0_u32;
         for (letter, record) in letters.zip(numbers[RECORDS..].chunks_exact_mut(RECORD)) {
-            record[0] = letter.kind();
-            match letter {
-                Letter::Deadline { space } => record[1] = f64::from(space),
-                Letter::Settled { ticket, outcome, .. } => {
-                    record[1] = f64::from(ticket);
-                    if let Outcome::Acquired(lease) = outcome {
-                        put_lease(&mut record[2..], lease);
-                    }
+            let (subject, news) = letter.open();
+            record[1] = f64::from(subject);
+            record[0] = match news {
+                News::Deadline => 0.0,
+                News::Acquired(lease) => {
+                    put_lease(&mut record[2..], lease);
+                    1.0
                 }
-            }
+                News::Refused => 2.0,
+                News::Closed => 3.0,
+                News::Done => 4.0,
+                News::NotOwned => 5.0,
+                News::Failed(error) => {
+                    record[2] = f64::from(keep(error));
+                    6.0
+                }
+                News::Exists(exists) => {
+                    record[2] = f64::from(u8::from(exists));
+                    7.0
+                }
+                News::Notice => 8.0,
+            };
             count += 1;
         }
         numbers[SETTLED] = f64::from(count);

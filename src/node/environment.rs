@@ -16,10 +16,12 @@ use slab::Slab;
 use super::buffer::{Buffer, Letter};
 use super::completion::Port;
 use super::error::{Result, internal};
+use super::hub::Hub;
 use super::shell::Shell;
 use super::space::Space;
 use crate::clock::Moment;
 use crate::engine::inline::Inline;
+use crate::error::Error;
 use crate::store::memory::MemoryStore;
 
 /// Bits of a handle that name what is meant within the environment.
@@ -42,6 +44,9 @@ pub(super) struct Environment {
     pub(super) buffer: Buffer,
     spaces: Slab<Space>,
     pub(super) shells: Slab<Shell>,
+    servers: Slab<Arc<Hub>>,
+    /// Errors that JavaScript has been told of and hasn't taken yet.
+    errors: Slab<Error>,
     /// Settlements that JavaScript hasn't been told of yet.
     letters: VecDeque<Letter>,
 }
@@ -55,6 +60,8 @@ impl Environment {
             buffer: Buffer::new(array)?,
             spaces: Slab::new(),
             shells: Slab::new(),
+            servers: Slab::new(),
+            errors: Slab::new(),
             letters: VecDeque::new(),
         };
         let index = ENVIRONMENTS.with_borrow_mut(|environments| {
@@ -80,6 +87,38 @@ impl Environment {
         for (_, space) in &environment.spaces {
             space.leave(&environment.port, &untaken);
         }
+        for (_, hub) in &environment.servers {
+            hub.leave(environment.port.tenant());
+        }
+        for letter in untaken {
+            if let Letter::Served { settlement, server, .. } = letter
+                && let Some(hub) = environment.servers.get((server & LOCAL_MASK) as usize)
+            {
+                hub.give_back(settlement);
+            }
+        }
+    }
+
+    pub(super) fn server(&self, handle: u32) -> Result<&Arc<Hub>> {
+        self.servers
+            .get((handle & LOCAL_MASK) as usize)
+            .ok_or_else(|| internal("the connection has been closed"))
+    }
+
+    /// Adds a store on a server; returns its handle.
+    pub(super) fn add_server(&mut self, environment: u32, hub: Arc<Hub>) -> Result<u32> {
+        let handle = local_handle(environment, self.servers.vacant_key())?;
+        hub.join(Arc::clone(&self.port), handle);
+        self.servers.insert(hub);
+        Ok(handle)
+    }
+
+    pub(super) fn remove_server(&mut self, handle: u32) -> Option<Arc<Hub>> {
+        self.servers.try_remove((handle & LOCAL_MASK) as usize)
+    }
+
+    pub(super) fn take_error(&mut self, number: u32) -> Option<Error> {
+        self.errors.try_remove(number as usize)
     }
 
     /// Runs `work` with the environment that a handle names.
@@ -153,7 +192,10 @@ impl Environment {
             return 0;
         }
         let count = self.buffer.capacity().min(self.letters.len());
-        self.buffer.put_letters(self.letters.drain(..count))
+        let errors = &mut self.errors;
+        self.buffer.put_letters(self.letters.drain(..count), |error| {
+            u32::try_from(errors.insert(error)).unwrap_or(u32::MAX)
+        })
     }
 
     /// Takes what other threads have left.

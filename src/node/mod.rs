@@ -9,6 +9,8 @@
 //! - [`space`]: a lock space in memory, private or shared by name.
 //! - [`engine`]: the functions that JavaScript calls for lock spaces; [`hot`]: the two that are called for every lock.
 //! - [`shell`]: the engine for stores that are written in JavaScript.
+//! - [`hub`]: a store on a server, its driver and the environments that share it; [`server`]: the functions that
+//!   JavaScript calls for it; [`redis`]: opening one on Redis; [`runtime`]: where drivers run.
 //! - [`options`], [`error`]: numbers to validated values, errors to JavaScript errors.
 
 // napi hands arguments over by value, whether or not a function keeps them.
@@ -20,6 +22,10 @@ mod engine;
 mod environment;
 mod error;
 mod hot;
+mod hub;
 mod options;
+mod redis;
+mod runtime;
+mod server;
 mod shell;
 mod space;

@@ -1,0 +1,243 @@
+import { E_LOCK_NOT_OWNED } from '../errors.js'
+import { decodeKey } from '../key.js'
+import { Lease } from './lease.js'
+import type { AcquireRequest, LockEngine, Waited } from './lease.js'
+import { AbortableWait, Wait } from './wait.js'
+import {
+  environment,
+  giveBackTicket,
+  native,
+  noticeListeners,
+  takeTicket,
+  ticketsOf,
+} from '../native.js'
+import { newOwner } from '../owner.js'
+import type { Ticketed } from '../native.js'
+import type { RedisSettings } from '#binding'
+
+/** Gives a connection back when its engine is garbage. */
+const abandoned = new FinalizationRegistry((server: number) => {
+  noticeListeners.delete(server)
+  native.closeServer(server, takeTicket(new Asked(ignore, ignore)))
+})
+
+const ignore = () => {}
+
+/** What a command other than an acquire ends with. */
+type Answer = number | boolean | undefined
+
+/**
+ * Something that was asked of a server, other than to acquire.
+ */
+class Asked implements Ticketed {
+  constructor(
+    readonly resolve: (answer: Answer) => void,
+    readonly reject: (reason: unknown) => void
+  ) {}
+
+  granted(_slot: number, _serial: number, endsAt: number): void {
+    this.resolve(endsAt)
+  }
+
+  refused(): void {
+    this.resolve(false)
+  }
+
+  closed(): void {
+    this.resolve(undefined)
+  }
+
+  done(): void {
+    this.resolve(undefined)
+  }
+
+  told(answer: boolean): void {
+    this.resolve(answer)
+  }
+
+  notOwned(): void {
+    this.reject(new E_LOCK_NOT_OWNED())
+  }
+
+  failed(reason: unknown): void {
+    this.reject(reason)
+  }
+}
+
+/**
+ * The engine of a store on a server, over a native connection: queue, deadlines, commands and answers are native, on a
+ * thread of their own. Here are only the promises.
+ */
+export class ServerEngine implements LockEngine {
+  readonly namesOwners = true
+  readonly #settings: RedisSettings
+  readonly #keyPrefix: string
+  #server: number | undefined
+  /** It has been disconnected: what is still asked for is answered, but leaves no connection behind. */
+  #isRetired = false
+  #pending = 0
+  #onNotice: (text: string) => void = ignore
+  #noticesTold = 0
+
+  /**
+   * Connects to nothing yet.
+   *
+   * @param settings - Where the server is. Engines with equal settings share a connection
+   * @param keyPrefix - Put before every key
+   */
+  constructor(settings: RedisSettings, keyPrefix: string) {
+    this.#settings = settings
+    this.#keyPrefix = keyPrefix
+  }
+
+  /**
+   * Sets who hears what a person should know of the connection: a needless password, wake-ups that don't work.
+   */
+  onNotice(listener: (text: string) => void): void {
+    this.#onNotice = listener
+  }
+
+  /**
+   * One try, without waiting.
+   */
+  attempt(key: string, owner: string, ttl: number): Promise<Lease | null> {
+    return new Promise((resolve, reject) => {
+      const grant = (endsAt: Answer) =>
+        resolve(typeof endsAt === 'number' ? new Lease(key, owner, endsAt) : null)
+      this.#submit(new Asked(grant, reject), (server, ticket) =>
+        native.serverAcquire(server, this.#fullKey(key), owner, ttl, 1, 0, -1, ticket)
+      )
+    })
+  }
+
+  acquire(request: AcquireRequest): Promise<Waited> {
+    return new Promise<Waited>((resolve) => {
+      const owner = (request.owner ??= newOwner())
+      const { key, ttl, retry, signal } = request
+      const wait =
+        signal === undefined
+          ? new Wait(request, resolve)
+          : new AbortableWait(
+              request,
+              signal,
+              resolve,
+              (aborted) => native.serverCancel(this.#open(), aborted.ticket),
+              (unwanted) => void this.release(unwanted).catch(ignore)
+            )
+      const ticket = this.#submit(wait, (server, number) =>
+        native.serverAcquire(
+          server,
+          this.#fullKey(key),
+          owner,
+          ttl,
+          retry.attempts,
+          retry.delay,
+          retry.timeout ?? -1,
+          number
+        )
+      )
+      if (wait instanceof AbortableWait) wait.ticket = ticket
+    })
+  }
+
+  release(lease: Lease): Promise<void> {
+    return this.#ask((server, ticket) =>
+      native.serverRelease(server, this.#fullKey(lease.key), this.nameOf(lease), ticket)
+    ) as Promise<void>
+  }
+
+  async extend(lease: Lease, ttl: number): Promise<void> {
+    const endsAt = await this.#ask((server, ticket) =>
+      native.serverExtend(server, this.#fullKey(lease.key), this.nameOf(lease), ttl, ticket)
+    )
+    if (typeof endsAt === 'number') lease.extendTo(endsAt)
+  }
+
+  forceRelease(key: string): Promise<void> {
+    return this.#ask((server, ticket) =>
+      native.serverForceRelease(server, this.#fullKey(key), ticket)
+    ) as Promise<void>
+  }
+
+  exists(key: string): Promise<boolean> {
+    return this.#ask((server, ticket) =>
+      native.serverExists(server, this.#fullKey(key), ticket)
+    ) as Promise<boolean>
+  }
+
+  nameOf(lease: Lease, name?: string): string {
+    return (lease.owner ??= name ?? newOwner())
+  }
+
+  close(scope: object): void {
+    if (this.#server !== undefined) native.serverDismiss(this.#server, ticketsOf(scope))
+  }
+
+  /**
+   * Gives the connection back. It is closed when nobody else in the process uses it; what happens later connects again.
+   */
+  async disconnect(): Promise<void> {
+    this.#isRetired = true
+    const server = this.#server
+    if (server === undefined) return
+    this.#server = undefined
+    abandoned.unregister(this)
+    await new Promise((resolve, reject) => {
+      native.closeServer(server, takeTicket(new Asked(resolve, reject)))
+    })
+    noticeListeners.delete(server)
+  }
+
+  /** Redis knows nothing of what JavaScript strings may hold: halves of surrogate pairs become U+FFFD, as in ioredis. */
+  #fullKey(key: string): string {
+    return this.#keyPrefix + decodeKey(key)
+  }
+
+  #ask(submit: (server: number, ticket: number) => void): Promise<Answer> {
+    const answer = new Promise<Answer>((resolve, reject) => {
+      this.#submit(new Asked(resolve, reject), submit)
+    })
+    return this.#isRetired ? this.#askedLate(answer) : answer
+  }
+
+  async #askedLate(answer: Promise<Answer>): Promise<Answer> {
+    this.#pending++
+    try {
+      return await answer
+    } finally {
+      if (--this.#pending === 0) await this.disconnect()
+    }
+  }
+
+  #submit(asker: Ticketed, submit: (server: number, ticket: number) => void): number {
+    const server = this.#open()
+    const ticket = takeTicket(asker)
+    try {
+      submit(server, ticket)
+    } catch (error) {
+      giveBackTicket(ticket)
+      throw error
+    }
+    return ticket
+  }
+
+  #open(): number {
+    if (this.#server !== undefined) return this.#server
+    const server = native.openRedis(environment, this.#settings)
+    this.#server = server
+    abandoned.register(this, server, this)
+    const self = new WeakRef(this)
+    noticeListeners.set(server, () => {
+      const engine = self.deref()
+      if (engine !== undefined) engine.#tell(server)
+    })
+    this.#tell(server)
+    return server
+  }
+
+  #tell(server: number): void {
+    const notices = native.takeNotices(server)
+    for (const text of notices.slice(this.#noticesTold)) this.#onNotice(text)
+    this.#noticesTold = notices.length
+  }
+}

@@ -1,0 +1,150 @@
+//! A store on a server, its driver, and the environments that share it.
+//!
+//! Stores with the same settings share one hub, in whichever thread they are: they have one connection and one queue for
+//! each key. The hub goes with the last of them, and its connection with it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::buffer::Letter;
+use super::completion::Port;
+use super::error::Result;
+use super::runtime;
+use crate::clock::SystemClock;
+use crate::engine::Outcome;
+use crate::engine::driver::{Driver, Handle, Options, Outlet, Settlement};
+use crate::lease::Ticket;
+use crate::store::redis::RedisStore;
+use crate::store::redis::settings::Settings;
+
+/// See the [module documentation](self).
+pub(super) struct Hub {
+    pub(super) handle: Handle,
+    store: RedisStore,
+    members: Arc<Members>,
+}
+
+/// The hubs in use, by their settings.
+static HUBS: Mutex<Vec<(Settings, Weak<Hub>)>> = Mutex::new(Vec::new());
+
+/// The environments that use a hub.
+#[derive(Default)]
+struct Members {
+    ports: Mutex<Vec<(Arc<Port>, u32)>>,
+    notices: Mutex<Vec<String>>,
+}
+
+impl Hub {
+    /// The hub with these settings, made if there is none.
+    pub(super) fn with(settings: Settings) -> Result<Arc<Self>> {
+        let mut hubs = lock(&HUBS);
+        hubs.retain(|(_, hub)| hub.strong_count() > 0);
+        let known = hubs.iter().find(|(known, _)| *known == settings).and_then(|(_, hub)| hub.upgrade());
+        if let Some(hub) = known {
+            return Ok(hub);
+        }
+        let runtime = runtime::handle()?;
+        let options = Options {
+            command_timeout: settings.command_timeout,
+            spin: runtime::spin(),
+            ..Options::default()
+        };
+        let store = RedisStore::new(settings.clone(), Arc::new(SystemClock), random_name());
+        let members = Arc::new(Members::default());
+        let told = Arc::downgrade(&members);
+        store.on_notice(Arc::new(move |text| {
+            if let Some(members) = told.upgrade() {
+                members.announce(text);
+            }
+        }));
+        let outlet = Arc::clone(&members) as Arc<dyn Outlet>;
+        let driver =
+            Driver::spawn_for(Arc::new(store.clone()), Arc::new(SystemClock), runtime, options, outlet);
+        let hub = Arc::new(Self { handle: driver, store, members });
+        hubs.push((settings, Arc::downgrade(&hub)));
+        Ok(hub)
+    }
+
+    pub(super) fn join(&self, port: Arc<Port>, server: u32) {
+        lock(&self.members.ports).push((port, server));
+    }
+
+    /// An environment has ended.
+    pub(super) fn leave(&self, tenant: u32) {
+        lock(&self.members.ports).retain(|(port, _)| port.tenant() != tenant);
+        self.handle.evict(tenant);
+    }
+
+    /// What was settled for an environment that has ended.
+    pub(super) fn give_back(&self, settlement: Settlement) {
+        if let Settlement::Acquire(Outcome::Acquired(_), claim) = settlement {
+            self.handle.give_back(claim);
+        }
+    }
+
+    /// One store gives the hub back. If it was the last, the connection is closed once nothing is under way; `port` hears
+    /// of it.
+    pub(super) fn close(hub: Arc<Self>, port: Arc<Port>, server: u32, ticket: u32) -> Result<()> {
+        let runtime = runtime::handle()?;
+        lock(&hub.members.ports)
+            .retain(|(member, handle)| member.tenant() != port.tenant() || *handle != server);
+        let is_last = {
+            // Nobody gets hold of it while it is counted.
+            let mut hubs = lock(&HUBS);
+            let is_last = Arc::strong_count(&hub) == 1;
+            if is_last {
+                hubs.retain(|(_, known)| !std::ptr::eq(known.as_ptr(), Arc::as_ptr(&hub)));
+            }
+            is_last
+        };
+        runtime.spawn(async move {
+            if is_last {
+                hub.handle.close().await;
+                hub.store.close();
+            }
+            drop(hub);
+            let _ = port.post(Letter::Gone { ticket }); // an environment that has ended needs no telling
+        });
+        Ok(())
+    }
+
+    /// What there is to tell a person.
+    pub(super) fn notices(&self) -> Vec<String> {
+        lock(&self.members.notices).clone()
+    }
+}
+
+impl Members {
+    fn announce(&self, text: &str) {
+        lock(&self.notices).push(text.to_owned());
+        for (port, server) in lock(&self.ports).iter() {
+            let _ = port.post(Letter::Notice { server: *server }); // one that has ended needs no telling
+        }
+    }
+}
+
+impl Outlet for Members {
+    fn settle(&self, ticket: Ticket, settlement: Settlement) -> std::result::Result<(), Settlement> {
+        let ports = lock(&self.ports);
+        let Some((port, server)) = ports.iter().find(|(port, _)| port.tenant() == ticket.tenant) else {
+            return Err(settlement);
+        };
+        let letter = Letter::Served { ticket: ticket.number, settlement, server: *server };
+        match port.post(letter) {
+            Err(Letter::Served { settlement, .. }) => Err(settlement),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A name that no other process has: 128 bits from the operating system's random source, by way of the standard
+/// library's hash seeds.
+fn random_name() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    let number = || RandomState::new().hash_one(std::process::id());
+    format!("{:016x}{:016x}", number(), number())
+}
+
+/// What these locks protect is never left half changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,362 @@
+//! What this process knows about the lines that it stands in: which keys it waits for, where it is subscribed, whose turn
+//! it is. No I/O.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Moment;
+use crate::lease::{Key, KeyMap};
+
+/// How long whoever isn't first leaves a free lock to the one who is.
+pub(super) const TURN: Duration = Duration::from_millis(5);
+
+/// How long a subscription outlives the last wait. A key that was contended a moment ago will be again, and until then
+/// an acquire on it stands in line instead of pushing in.
+pub(super) const LINGER: Duration = Duration::from_secs(1);
+
+/// How long the server keeps a line that nobody touches.
+pub(super) const LINE_LIFETIME: Duration = Duration::from_secs(300);
+
+/// How often whoever waits shows that it is still there.
+pub(super) const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
+
+/// Whether wake-ups for a key reach us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hearing {
+    /// Nobody has asked for it yet, or it has been lost.
+    No,
+    /// The server has been asked.
+    Soon,
+    Yes,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// Who we are in line. Not used again after the entry has gone, so that an old subscription can't end a new one.
+    me: Arc<str>,
+    channel: String,
+    hearing: Hearing,
+    /// Somebody here waits.
+    waits: bool,
+    /// The server has us in line.
+    in_line: bool,
+    /// Since when we have left a free lock to somebody else.
+    yielded_at: Option<Moment>,
+    /// When the last wait ended, or somebody else was woken by our release.
+    last_contended: Moment,
+    last_sign: Moment,
+}
+
+/// How a save is to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// By plain `SET`: nobody here has waited for the key lately.
+    Plain,
+    /// By script, in turn.
+    InTurn {
+        /// Who to be put in line as if refused; nobody if we don't wait or couldn't hear of our turn.
+        joins: Option<Arc<str>>,
+        /// The first in line has had its chance.
+        passes_over: bool,
+    },
+}
+
+/// What the subscriber has to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Subscribe(Key),
+    Unsubscribe(Key, String),
+    Leave(Key, Arc<str>),
+    Wake(Key),
+}
+
+/// The lines of one store.
+#[derive(Debug)]
+pub(super) struct Lines {
+    process: String,
+    opened: u64,
+    entries: KeyMap<Entry>,
+    by_channel: HashMap<String, Key>,
+    /// Whether the server lets us hear of turns at all.
+    can_hear: bool,
+}
+
+impl Lines {
+    /// The lines of a process that nobody else is called like.
+    pub(super) fn new(process: String) -> Self {
+        Self { process, opened: 0, entries: KeyMap::default(), by_channel: HashMap::new(), can_hear: true }
+    }
+
+    /// How to send a save; `waits` tells whether the caller will wait if it is refused.
+    pub(super) fn manner(&self, now: Moment, key: &str, waits: bool) -> Manner {
+        let Some(entry) = self.entries.get(key) else {
+            return Manner::Plain;
+        };
+        let yielded = entry.yielded_at.map(|at| now.since(at));
+        Manner::InTurn {
+            joins: (waits && entry.hearing == Hearing::Yes).then(|| Arc::clone(&entry.me)),
+            passes_over: waits && yielded.is_some_and(|span| (TURN..LINGER).contains(&span)),
+        }
+    }
+
+    /// Who we may be in line as; a release gives up that place.
+    pub(super) fn me(&self, key: &str) -> Option<Arc<str>> {
+        self.entries.get(key).map(|entry| Arc::clone(&entry.me))
+    }
+
+    /// A save of somebody who waits has been answered: `Acquired`, put in line, or told that it is somebody else's turn.
+    pub(super) fn answered(&mut self, now: Moment, key: &str, joined: bool, acquired: bool, yields: bool) {
+        let Some(entry) = self.entries.get_mut(key) else {
+            return;
+        };
+        entry.in_line = joined && !acquired;
+        entry.last_sign = now;
+        if yields {
+            entry.yielded_at = entry.yielded_at.filter(|at| now.since(*at) < LINGER).or(Some(now));
+        } else {
+            entry.yielded_at = None;
+        }
+    }
+
+    /// A release has given up our place, and perhaps woken somebody else.
+    pub(super) fn released(&mut self, now: Moment, key: &Key, has_woken: bool, channels: &str) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.in_line = false;
+            if has_woken {
+                entry.last_contended = now;
+            }
+        } else if has_woken {
+            self.open(now, key, channels);
+        }
+    }
+
+    /// Somebody begins to wait, or the last one has stopped.
+    pub(super) fn watch(
+        &mut self,
+        now: Moment,
+        key: &Key,
+        waits: bool,
+        channels: impl FnOnce() -> String,
+    ) -> Option<Step> {
+        if !self.entries.contains_key(key) {
+            if !waits {
+                return None;
+            }
+            self.open(now, key, &channels());
+        }
+        let can_hear = self.can_hear;
+        let entry = self.entries.get_mut(key)?;
+        entry.waits = waits;
+        entry.last_contended = now;
+        if !waits {
+            entry.yielded_at = None;
+            return std::mem::take(&mut entry.in_line)
+                .then(|| Step::Leave(key.clone(), Arc::clone(&entry.me)));
+        }
+        if !can_hear {
+            // Asked in turn, the server tells when the lease ends.
+            return Some(Step::Wake(key.clone()));
+        }
+        match entry.hearing {
+            Hearing::No => {
+                entry.hearing = Hearing::Soon;
+                Some(Step::Subscribe(key.clone()))
+            }
+            Hearing::Yes if !entry.in_line => Some(Step::Wake(key.clone())),
+            Hearing::Soon | Hearing::Yes => None,
+        }
+    }
+
+    /// The server has confirmed a subscription: from now on we may stand in line.
+    pub(super) fn subscribed(&mut self, key: &Key) -> Option<Step> {
+        let entry = self.entries.get_mut(key)?;
+        entry.hearing = Hearing::Yes;
+        (entry.waits && !entry.in_line).then(|| Step::Wake(key.clone()))
+    }
+
+    /// A subscription could not be made, or has been lost. Tells whether it is still wanted.
+    pub(super) fn unheard(&mut self, key: &Key) -> bool {
+        let Some(entry) = self.entries.get_mut(key) else {
+            return false;
+        };
+        entry.hearing = Hearing::No;
+        entry.in_line = false;
+        entry.waits
+    }
+
+    /// A subscription is tried again.
+    pub(super) fn retry(&mut self, key: &Key) -> Option<Step> {
+        let entry = self.entries.get_mut(key).filter(|entry| entry.waits && entry.hearing == Hearing::No)?;
+        entry.hearing = Hearing::Soon;
+        Some(Step::Subscribe(key.clone()))
+    }
+
+    /// The server doesn't let us subscribe, and never will: those who wait ask from time to time.
+    pub(super) fn is_deaf(&mut self) -> Vec<Step> {
+        self.can_hear = false;
+        self.entries.values_mut().for_each(|entry| entry.hearing = Hearing::No);
+        self.waited_for().into_iter().map(Step::Wake).collect()
+    }
+
+    /// A wake-up has come: it is our turn, unless nobody here waits any longer.
+    pub(super) fn heard(&mut self, channel: &str) -> Option<Step> {
+        let key = self.by_channel.get(channel)?;
+        let entry = self.entries.get(key)?;
+        Some(if entry.waits {
+            Step::Wake(key.clone())
+        } else {
+            Step::Leave(key.clone(), Arc::clone(&entry.me))
+        })
+    }
+
+    /// Keys that somebody here waits for.
+    pub(super) fn waited_for(&self) -> Vec<Key> {
+        self.entries.iter().filter(|(_, entry)| entry.waits).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// The key of a channel.
+    pub(super) fn key_of(&self, channel: &str) -> Option<Key> {
+        self.by_channel.get(channel).cloned()
+    }
+
+    /// The channel of a key.
+    pub(super) fn channel(&self, key: &Key) -> Option<&str> {
+        self.entries.get(key).map(|entry| entry.channel.as_str())
+    }
+
+    /// Time has passed: forgets what is no longer contended, and lets those who wait show that they are there.
+    pub(super) fn tick(&mut self, now: Moment) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let by_channel = &mut self.by_channel;
+        self.entries.retain(|key, entry| {
+            if entry.waits {
+                if now.since(entry.last_sign) >= SIGN_OF_LIFE {
+                    entry.last_sign = now;
+                    steps.push(Step::Wake(key.clone()));
+                }
+                return true;
+            }
+            if now.since(entry.last_contended) < LINGER || entry.hearing == Hearing::Soon {
+                return true;
+            }
+            if entry.in_line {
+                steps.push(Step::Leave(key.clone(), Arc::clone(&entry.me)));
+            }
+            if entry.hearing == Hearing::Yes {
+                steps.push(Step::Unsubscribe(key.clone(), entry.channel.clone()));
+            }
+            by_channel.remove(&entry.channel);
+            false
+        });
+        steps
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn open(&mut self, now: Moment, key: &Key, channels: &str) {
+        self.opened += 1;
+        let me: Arc<str> = format!("{}-{}", self.process, self.opened).into();
+        let channel = format!("{channels}{me}");
+        self.by_channel.insert(channel.clone(), key.clone());
+        self.entries.insert(
+            key.clone(),
+            Entry {
+                me,
+                channel,
+                hearing: Hearing::No,
+                waits: false,
+                in_line: false,
+                yielded_at: None,
+                last_contended: now,
+                last_sign: now,
+            },
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> Key {
+        Key::new("k").unwrap()
+    }
+
+    fn me() -> Arc<str> {
+        "p-1".into()
+    }
+
+    fn leave() -> Step {
+        Step::Leave(key(), "p-1".into())
+    }
+
+    fn at(millis: u64) -> Moment {
+        Moment::START + Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn a_wait_subscribes_then_joins_and_the_subscription_lingers() {
+        let mut lines = Lines::new("p".into());
+        assert_eq!(lines.manner(at(0), "k", true), Manner::Plain);
+        assert_eq!(lines.watch(at(0), &key(), true, || "c:".into()), Some(Step::Subscribe(key())));
+        let deaf = Manner::InTurn { joins: None, passes_over: false };
+        assert_eq!(lines.manner(at(0), "k", true), deaf, "who can't hear doesn't stand in line");
+        assert_eq!(lines.subscribed(&key()), Some(Step::Wake(key())));
+        assert_eq!(lines.manner(at(1), "k", true), Manner::InTurn { joins: Some(me()), passes_over: false });
+        assert_eq!(lines.manner(at(1), "k", false), deaf, "who doesn't wait doesn't stand in line");
+        lines.answered(at(1), "k", true, false, false);
+        assert_eq!(lines.heard("c:p-1"), Some(Step::Wake(key())));
+        assert_eq!(lines.watch(at(2), &key(), false, String::new), Some(leave()));
+        assert_eq!(lines.heard("c:p-1"), Some(leave()), "it is the next one's turn");
+        assert_eq!(lines.tick(at(1001)), []);
+        assert_eq!(lines.tick(at(1002)), [Step::Unsubscribe(key(), "c:p-1".into())]);
+        assert!(lines.is_empty() && lines.by_channel.is_empty());
+    }
+
+    #[test]
+    fn who_yields_for_a_whole_turn_passes_over_the_first() {
+        let mut lines = Lines::new("p".into());
+        lines.watch(at(0), &key(), true, || "c:".into());
+        lines.subscribed(&key());
+        lines.answered(at(0), "k", true, false, true);
+        assert_eq!(lines.manner(at(4), "k", true), Manner::InTurn { joins: Some(me()), passes_over: false });
+        lines.answered(at(4), "k", true, false, true);
+        assert_eq!(lines.manner(at(5), "k", true), Manner::InTurn { joins: Some(me()), passes_over: true });
+        lines.answered(at(5), "k", true, false, false);
+        assert_eq!(lines.manner(at(6), "k", true), Manner::InTurn { joins: Some(me()), passes_over: false });
+    }
+
+    #[test]
+    fn c6_a_lost_subscription_is_made_again_and_every_waiter_asks() {
+        let mut lines = Lines::new("p".into());
+        lines.watch(at(0), &key(), true, || "c:".into());
+        lines.subscribed(&key());
+        lines.answered(at(0), "k", true, false, false);
+        assert!(lines.unheard(&key()));
+        assert_eq!(lines.retry(&key()), Some(Step::Subscribe(key())));
+        assert_eq!(lines.retry(&key()), None, "it is under way");
+        assert_eq!(lines.subscribed(&key()), Some(Step::Wake(key())));
+    }
+
+    #[test]
+    fn without_subscriptions_a_wait_asks_in_turn_at_once() {
+        let mut lines = Lines::new("p".into());
+        lines.watch(at(0), &key(), true, || "c:".into());
+        assert_eq!(lines.is_deaf(), [Step::Wake(key())]);
+        let other = Key::new("o").unwrap();
+        assert_eq!(lines.watch(at(0), &other, true, || "d:".into()), Some(Step::Wake(other.clone())));
+        assert_eq!(lines.manner(at(0), "o", true), Manner::InTurn { joins: None, passes_over: false });
+    }
+
+    #[test]
+    fn a_release_that_woke_somebody_makes_the_next_acquire_polite() {
+        let mut lines = Lines::new("p".into());
+        lines.released(at(0), &key(), false, "c:");
+        assert_eq!(lines.manner(at(0), "k", true), Manner::Plain);
+        lines.released(at(0), &key(), true, "c:");
+        assert_eq!(lines.manner(at(1), "k", true), Manner::InTurn { joins: None, passes_over: false });
+    }
+}
