@@ -241,18 +241,27 @@ interface RedisClusterOptions {
             port: number;
         }>;
     };
+    connection?: undefined;
 }
 /**
- * Options of a store that keeps its locks in Redis: an ioredis instance, whose settings the store's own connection takes
- * over, or a URL, plain options, or both (the URL counts more).
+ * Options of a store that takes its settings from an ioredis instance.
  */
-type RedisStoreOptions = {
-    /** An ioredis `Redis` or `Cluster`. Its settings are read once; it may be connected or not. */
+interface RedisConnectionOptions {
+    /** A `Redis` or a `Cluster` of ioredis. Its settings are read once; it may be connected or not. */
     connection: RedisConnection;
-} | ({
+}
+/**
+ * Options of a store that has a URL, plain options, or both; the URL counts more.
+ */
+interface RedisUrlOptions extends RedisServerOptions {
     /** `redis://`, or `rediss://` for TLS: `redis://user:password@host:6379/0` */
     url?: string;
-} & RedisServerOptions) | RedisClusterOptions;
+    connection?: undefined;
+}
+/**
+ * Options of a store that keeps its locks in Redis: the ways to say where that is.
+ */
+type RedisStoreOptions = RedisConnectionOptions | RedisUrlOptions | RedisClusterOptions;
 /**
  * Options of a store that keeps its locks in a database table.
  */
@@ -714,4 +723,4 @@ declare const stores: {
 };
 
 export { E_LOCK_NOT_OWNED, E_LOCK_STORAGE_ERROR, Lock, LockFactory, Verrou, configure, defineConfig, errors_d as errors, stores };
-export type { ConfigProvider, ConfigProviderApp, ConfigureCodemods, ConfigureCommand, DatabaseAdapter, DatabaseOptions, DatabaseStoreConfig, Duration, DynamoDbOptions, KnownStoresConfig, LockAcquireOptions, LockConfig, LockFactoryOptions, LockStore, Logger, MemoryStoreOptions, RedisClusterOptions, RedisConnection, RedisServerOptions, RedisStoreConfig, RedisStoreOptions, RedisTlsOptions, ResolvedLockConfig, RetryConfig, RunResult, SerializedLock, StoreFactory, VerrouConfig };
+export type { ConfigProvider, ConfigProviderApp, ConfigureCodemods, ConfigureCommand, DatabaseAdapter, DatabaseOptions, DatabaseStoreConfig, Duration, DynamoDbOptions, KnownStoresConfig, LockAcquireOptions, LockConfig, LockFactoryOptions, LockStore, Logger, MemoryStoreOptions, RedisClusterOptions, RedisConnection, RedisConnectionOptions, RedisServerOptions, RedisStoreConfig, RedisStoreOptions, RedisTlsOptions, RedisUrlOptions, ResolvedLockConfig, RetryConfig, RunResult, SerializedLock, StoreFactory, VerrouConfig };

@@ -229,8 +229,11 @@ export class Lock {
    *
    * @internal
    */
-  [SETTLED](lease: Lease | null, isFirst: boolean): void {
-    if (isFirst) this.#isFirstUnderWay = false
+  [SETTLED](lease: Lease | null, isFirst: boolean, isTainted = false): void {
+    if (isFirst) {
+      this.#isFirstUnderWay = false
+      if (isTainted) this.#owner = undefined
+    }
     if (lease !== null) this.#take(lease, isFirst)
   }
 

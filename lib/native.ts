@@ -37,20 +37,34 @@ export interface Ticketed {
   /** The settings under which it waits; see `SCOPE`. */
   readonly scope?: object
   granted(slot: number, serial: number, endsAt: number): void
-  refused(): void
+  /** `isTainted`: the owner must not be used again, what was asked for it is still being cleaned up. */
+  refused(isTainted?: boolean): void
   closed(): void
-  failed?(reason: unknown): void
+  failed?(reason: unknown, isTainted?: boolean): void
   /** Not for acquires. */
   done?(): void
   notOwned?(): void
   told?(answer: boolean): void
 }
 
-/** The two functions that are called for every lock. Statuses are returned. */
+/** The functions that are called for every lock. The first two return statuses. */
 interface HotPath {
   /** One attempt; `inTurn` 1 refuses while others wait. `ttl` is in milliseconds, 0 for no expiry. */
   acquire(space: number, key: string, ttl: number, inTurn: 0 | 1, owner?: string): number
   release(space: number, slot: number, serial: number): number
+  /** `ttl` 0 for no expiry, `timeout` negative for none. Ends with acquired, refused, closed or failed. */
+  serverAcquire(
+    server: number,
+    key: string,
+    owner: string,
+    ttl: number,
+    attempts: number,
+    delay: number,
+    timeout: number,
+    ticket: number
+  ): void
+  /** `endsAt` as in a lease. Ends with done, not owned or failed. */
+  serverRelease(server: number, key: string, owner: string, endsAt: number, ticket: number): void
 }
 
 /** One per thread: worker threads evaluate this module anew. */
@@ -147,11 +161,11 @@ function deliverOne(
   const holder = giveBackTicket(subject)
   if (kind === KIND_ACQUIRED) holder?.granted(slot, serial, endsAt)
   else if (kind === KIND_DONE) holder?.done?.()
-  else if (kind === KIND_REFUSED) holder?.refused()
+  else if (kind === KIND_REFUSED) holder?.refused(slot === 1)
   else if (kind === KIND_NOT_OWNED) holder?.notOwned?.()
   else if (kind === KIND_EXISTS) holder?.told?.(slot === 1)
   else if (kind === KIND_CLOSED) holder?.closed()
-  else if (kind === KIND_FAILED) holder?.failed?.(takeError(slot))
+  else if (kind === KIND_FAILED) holder?.failed?.(takeError(slot), true)
 }
 
 /** The error that a settlement has told of. */

@@ -235,3 +235,41 @@ fn c8_a_lease_that_is_shortened_wakes_whoever_waits_for_its_end() {
     bench.answer_save(at(20), FREE);
     assert!(matches!(bench.settled(), (1, Outcome::Acquired(_))));
 }
+
+#[test]
+fn a_lease_that_has_expired_when_its_answer_comes_is_not_handed_out() {
+    for retry in [Retry::ONCE, WAIT] {
+        let mut bench = Bench::new(POLLED);
+        let request = Request { ttl: Ttl::from_millis(50).unwrap(), ..request(1, retry) };
+        bench.machine.acquire(at(0), request, &mut bench.effects);
+        bench.answer_save(at(50), FREE);
+        let deleted = bench.effects.iter().any(|effect| matches!(effect, Effect::Delete { .. }));
+        assert!(deleted, "it may not be over by the store's clock yet");
+        bench.effects.retain(|effect| !matches!(effect, Effect::Delete { .. }));
+        if retry.is_single() {
+            assert!(matches!(bench.settled(), (1, Outcome::Refused)));
+        } else {
+            bench.nothing();
+            let next = bench.machine.next_deadline().unwrap();
+            bench.tick(next);
+            bench.answer_save(next, FREE);
+            assert!(matches!(bench.settled(), (1, Outcome::Acquired(_))));
+        }
+    }
+}
+
+#[test]
+fn c22_whoever_waits_for_a_store_that_cannot_be_reached_hears_of_it_with_the_first() {
+    let mut bench = Bench::new(POLLED);
+    for number in 1..=3 {
+        bench.acquire(at(0), number, WAIT);
+    }
+    let late = Error::new(ErrorKind::Storage, "test", "acquire", "no answer").out_of_time();
+    bench.answer_save(at(5000), Err(late));
+    for number in 1..=3 {
+        let (settled, outcome) = bench.settled();
+        assert!(settled == number && matches!(outcome, Outcome::Failed(_)));
+    }
+    bench.nothing();
+    assert!(bench.machine.is_idle());
+}

@@ -23,7 +23,8 @@ export function unavailableReason(storeName: string): string | null {
   return AVAILABLE.includes(storeName)
     ? null
     : `The "${storeName}" lock store comes in a coming version of loquet. ` +
-        'The stores that work in this version are "memory" (stores.memory()), "redis" (stores.redis()) and custom stores'
+        'The stores that work in this version are "memory" (stores.memory()), "redis" (stores.redis()) ' +
+        'and custom stores'
 }
 
 function createProvider(

@@ -13,8 +13,10 @@ export type {
   RedisClusterOptions,
   RedisConnection,
   RedisServerOptions,
+  RedisConnectionOptions,
   RedisStoreOptions,
   RedisTlsOptions,
+  RedisUrlOptions,
 } from '../types/main.js'
 
 const METHODS = ['save', 'delete', 'forceDelete', 'exists', 'extend'] as const

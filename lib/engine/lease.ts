@@ -49,8 +49,9 @@ export interface Acquirer {
   /**
    * @param lease - The lease, or `null` if there is none
    * @param isFirst - As in the request
+   * @param isTainted - The owner must not be used again: what was asked for it may still be cleaned up
    */
-  [SETTLED](lease: Lease | null, isFirst: boolean): void
+  [SETTLED](lease: Lease | null, isFirst: boolean, isTainted?: boolean): void
 }
 
 /** What one acquire wants. */

@@ -6,6 +6,7 @@ import { AbortableWait, Wait } from './wait.js'
 import {
   environment,
   giveBackTicket,
+  hot,
   native,
   noticeListeners,
   takeTicket,
@@ -104,16 +105,22 @@ export class ServerEngine implements LockEngine {
     return new Promise((resolve, reject) => {
       const grant = (endsAt: Answer) =>
         resolve(typeof endsAt === 'number' ? new Lease(key, owner, endsAt) : null)
-      this.#submit(new Asked(grant, reject), (server, ticket) =>
-        native.serverAcquire(server, this.#fullKey(key), owner, ttl, 1, 0, -1, ticket)
-      )
+      const server = this.#open()
+      const ticket = takeTicket(new Asked(grant, reject))
+      try {
+        hot.serverAcquire(server, this.#fullKey(key), owner, ttl, 1, 0, -1, ticket)
+      } catch (error) {
+        giveBackTicket(ticket)
+        throw error
+      }
     })
   }
 
   acquire(request: AcquireRequest): Promise<Waited> {
     return new Promise<Waited>((resolve) => {
       const owner = (request.owner ??= newOwner())
-      const { key, ttl, retry, signal } = request
+      const { ttl, retry, signal } = request
+      const server = this.#open()
       const wait =
         signal === undefined
           ? new Wait(request, resolve)
@@ -121,29 +128,35 @@ export class ServerEngine implements LockEngine {
               request,
               signal,
               resolve,
-              (aborted) => native.serverCancel(this.#open(), aborted.ticket),
+              ({ ticket: number }) => native.serverCancel(server, number),
               (unwanted) => void this.release(unwanted).catch(ignore)
             )
-      const ticket = this.#submit(wait, (server, number) =>
-        native.serverAcquire(
-          server,
-          this.#fullKey(key),
-          owner,
-          ttl,
-          retry.attempts,
-          retry.delay,
-          retry.timeout ?? -1,
-          number
-        )
-      )
+      const ticket = takeTicket(wait)
       if (wait instanceof AbortableWait) wait.ticket = ticket
+      const { attempts, delay, timeout = -1 } = retry
+      const key = this.#fullKey(request.key)
+      try {
+        hot.serverAcquire(server, key, owner, ttl, attempts, delay, timeout, ticket)
+      } catch (error) {
+        giveBackTicket(ticket)
+        throw error
+      }
     })
   }
 
   release(lease: Lease): Promise<void> {
-    return this.#ask((server, ticket) =>
-      native.serverRelease(server, this.#fullKey(lease.key), this.nameOf(lease), ticket)
-    ) as Promise<void>
+    const released = new Promise<Answer>((resolve, reject) => {
+      const server = this.#open()
+      const ticket = takeTicket(new Asked(resolve, reject))
+      try {
+        const key = this.#fullKey(lease.key)
+        hot.serverRelease(server, key, this.nameOf(lease), lease.endsAt, ticket)
+      } catch (error) {
+        giveBackTicket(ticket)
+        throw error
+      }
+    })
+    return (this.#isRetired ? this.#askedLate(released) : released) as Promise<void>
   }
 
   async extend(lease: Lease, ttl: number): Promise<void> {
@@ -195,7 +208,14 @@ export class ServerEngine implements LockEngine {
 
   #ask(submit: (server: number, ticket: number) => void): Promise<Answer> {
     const answer = new Promise<Answer>((resolve, reject) => {
-      this.#submit(new Asked(resolve, reject), submit)
+      const server = this.#open()
+      const ticket = takeTicket(new Asked(resolve, reject))
+      try {
+        submit(server, ticket)
+      } catch (error) {
+        giveBackTicket(ticket)
+        throw error
+      }
     })
     return this.#isRetired ? this.#askedLate(answer) : answer
   }
@@ -207,18 +227,6 @@ export class ServerEngine implements LockEngine {
     } finally {
       if (--this.#pending === 0) await this.disconnect()
     }
-  }
-
-  #submit(asker: Ticketed, submit: (server: number, ticket: number) => void): number {
-    const server = this.#open()
-    const ticket = takeTicket(asker)
-    try {
-      submit(server, ticket)
-    } catch (error) {
-      giveBackTicket(ticket)
-      throw error
-    }
-    return ticket
   }
 
   #open(): number {

@@ -46,8 +46,8 @@ export class Wait implements Ticketed {
     return new Lease(this.#key, this.#owner, endsAt, slot, serial)
   }
 
-  refused(): void {
-    this.#acquirer[SETTLED](null, (this.#flags & IS_FIRST) !== 0)
+  refused(isTainted = false): void {
+    this.#acquirer[SETTLED](null, (this.#flags & IS_FIRST) !== 0, isTainted)
     this.#settle((this.#flags & WANTS_LEASE) !== 0 ? null : false)
   }
 
@@ -55,8 +55,8 @@ export class Wait implements Ticketed {
     this.failed(new E_LOCK_CLOSED())
   }
 
-  failed(reason: unknown): void {
-    this.#acquirer[SETTLED](null, (this.#flags & IS_FIRST) !== 0)
+  failed(reason: unknown, isTainted = false): void {
+    this.#acquirer[SETTLED](null, (this.#flags & IS_FIRST) !== 0, isTainted)
     this.#settle(Promise.reject(reason))
   }
 }
@@ -93,7 +93,8 @@ export class AbortableWait extends Wait {
     this.#onAbort = () => {
       this.#isAborted = true
       cancel(this)
-      super.failed(signal.reason)
+      // A save may be under way: if it succeeds, its lease is deleted by its owner.
+      super.failed(signal.reason, true)
     }
     onAbort(signal, this.#onAbort)
   }
@@ -106,16 +107,16 @@ export class AbortableWait extends Wait {
     }
   }
 
-  override refused(): void {
+  override refused(isTainted?: boolean): void {
     if (this.#isAborted) return
     this.#forget()
-    super.refused()
+    super.refused(isTainted)
   }
 
-  override failed(reason: unknown): void {
+  override failed(reason: unknown, isTainted?: boolean): void {
     if (this.#isAborted) return
     this.#forget()
-    super.failed(reason)
+    super.failed(reason, isTainted)
   }
 
   #forget(): void {

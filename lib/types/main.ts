@@ -247,22 +247,30 @@ export interface RedisClusterOptions {
     keyPrefix?: string
     natMap?: Record<string, { host: string; port: number }>
   }
+  connection?: undefined
 }
 
 /**
- * Options of a store that keeps its locks in Redis: an ioredis instance, whose settings the store's own connection takes
- * over, or a URL, plain options, or both (the URL counts more).
+ * Options of a store that takes its settings from an ioredis instance.
  */
-export type RedisStoreOptions =
-  | {
-      /** An ioredis `Redis` or `Cluster`. Its settings are read once; it may be connected or not. */
-      connection: RedisConnection
-    }
-  | ({
-      /** `redis://`, or `rediss://` for TLS: `redis://user:password@host:6379/0` */
-      url?: string
-    } & RedisServerOptions)
-  | RedisClusterOptions
+export interface RedisConnectionOptions {
+  /** A `Redis` or a `Cluster` of ioredis. Its settings are read once; it may be connected or not. */
+  connection: RedisConnection
+}
+
+/**
+ * Options of a store that has a URL, plain options, or both; the URL counts more.
+ */
+export interface RedisUrlOptions extends RedisServerOptions {
+  /** `redis://`, or `rediss://` for TLS: `redis://user:password@host:6379/0` */
+  url?: string
+  connection?: undefined
+}
+
+/**
+ * Options of a store that keeps its locks in Redis: the ways to say where that is.
+ */
+export type RedisStoreOptions = RedisConnectionOptions | RedisUrlOptions | RedisClusterOptions
 
 /**
  * Options of a store that keeps its locks in a database table.

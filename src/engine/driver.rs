@@ -8,9 +8,9 @@
 //!
 //! # Batching
 //! Whenever it runs, the task takes everything that is queued, feeds it to the machine and sends what the machine wants
-//! of the store as one batch. It never waits for company: a lone command leaves at once. While up to
-//! [`Options::flight_limit`] batches are under way, further commands gather and leave together as soon as one lands; so
-//! the busier the store, the larger the batches.
+//! of the store as one batch. It never waits for company: a lone command leaves at once. While two batches have been
+//! under way for less than a millisecond, or [`Options::flight_limit`] in all, further commands gather and leave together
+//! as soon as one lands; so the busier the store, the larger the batches.
 //!
 //! # Fairness
 //! The machine's: first come, first served within this driver; bounded runs of hand-overs towards others.
@@ -169,6 +169,7 @@ enum Event {
         ticket: Ticket,
         key: Key,
         owner: Owner,
+        was_live: bool,
         asker: Asker<Outcome>,
     },
     /// A command that the machine has no part in.
@@ -223,7 +224,8 @@ impl Handle {
         let (answer, outcome) = oneshot::channel();
         let store = self.store;
         let asker = Asker::Future(answer);
-        let _ = self.events.send(Event::Release { ticket: self.ticket(), key, owner, asker });
+        let release = Event::Release { ticket: self.ticket(), key, owner, was_live: true, asker };
+        let _ = self.events.send(release);
         async move {
             match outcome.await {
                 Ok(Outcome::Released) => Ok(()),

@@ -15,7 +15,8 @@
 //!
 //! A waiter who gives up or is cancelled leaves at once. If its save was under way and succeeds, the lease is an orphan:
 //! it is handed to the next waiter or deleted, and the deletion is repeated until it is certain or the lease is over.
-//! A lost reply ([`ErrorKind::Uncertain`]) is followed by [`Effect::Confirm`]: does our owner hold the key?
+//! A lease that has expired by the time its answer comes isn't handed out either. A lost reply
+//! ([`ErrorKind::Uncertain`]) is followed by [`Effect::Confirm`]: does our owner hold the key?
 //!
 //! # Fairness
 //! FIFO within a process, whatever the retry policies: nobody overtakes, but for attempts with a single chance, which
@@ -43,7 +44,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use super::op::{Attempt, Doubt, Op};
+use super::op::{Attempt, Doubt, Op, Release};
 use super::queue::{Lobby, Phase, WaiterId, to_index};
 use super::retry::Retry;
 use crate::clock::Moment;
@@ -178,6 +179,9 @@ pub struct Machine {
     /// Whose locally granted leases end when, for stores that don't tell.
     known_ends: KeyMap<(Owner, Moment)>,
     forget_known_above: usize,
+    /// What a run of hand-overs had come to when its queue ran empty: the lease goes on, and so does the run when somebody
+    /// waits again. Otherwise two tasks could pass a lock to each other for ever.
+    runs: KeyMap<u32>,
 }
 
 impl Machine {
@@ -191,6 +195,7 @@ impl Machine {
             deadlines: Deadlines::default(),
             known_ends: KeyMap::default(),
             forget_known_above: 64,
+            runs: KeyMap::default(),
         }
     }
 
@@ -247,19 +252,30 @@ impl Machine {
 
     /// Event: a local holder releases. Ends with `Released`, `NotOwned` or `Failed` for `ticket`.
     pub fn release(&mut self, now: Moment, ticket: Ticket, key: &Key, holder: Holder, effects: &mut Effects) {
+        self.release_lease(now, ticket, key, holder, true, effects);
+    }
+
+    /// As [`release`](Self::release). `was_live`: whether the lease isn't over yet by the releaser's own clock. If it is, and
+    /// the reply is lost, a lock that is gone then counts as not owned.
+    pub fn release_lease(
+        &mut self,
+        now: Moment,
+        ticket: Ticket,
+        key: &Key,
+        holder: Holder,
+        was_live: bool,
+        effects: &mut Effects,
+    ) {
+        let release = Release { ticket, was_live };
+        self.runs.remove(key.as_str());
         if let Some(queue) = self.lobby.queue_of(key.as_str()) {
             if self.may_hand_over(queue) {
-                self.hand_over(now, queue, holder, Some(ticket), effects);
+                self.hand_over(now, queue, holder, Some(release), effects);
                 return;
             }
             self.step_aside(now, queue);
         }
-        let op = self.ops.insert(Op::Delete {
-            key: key.clone(),
-            holder: holder.clone(),
-            release: ticket,
-            tries: 0,
-        });
+        let op = self.ops.insert(Op::Delete { key: key.clone(), holder: holder.clone(), release, tries: 0 });
         effects.push_back(Effect::Delete { op: to_index(op), key: key.clone(), holder });
     }
 
@@ -366,6 +382,16 @@ impl Machine {
     pub fn next_deadline(&mut self) -> Option<Moment> {
         let (lobby, ops) = (&self.lobby, &self.ops);
         self.deadlines.next(|at, due| matters(lobby, ops, at, due))
+    }
+
+    /// Whether a lease of that owner is being cleaned up in the background, so that it can't be acquired for again: the
+    /// clean-up would take it away.
+    #[must_use]
+    pub fn is_forgetting(&self, key: &Key, owner: &Owner) -> bool {
+        self.ops.iter().any(|(_, op)| match op {
+            Op::Forget { key: known, holder: Holder::Owner(holder), .. } => known == key && holder == owner,
+            _ => false,
+        })
     }
 
     /// How many waiters there are.

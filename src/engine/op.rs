@@ -24,6 +24,15 @@ pub(super) struct Attempt {
     pub(super) doubtful: bool,
 }
 
+/// Somebody who waits to hear how their release ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Release {
+    pub(super) ticket: Ticket,
+    /// Whether the lease wasn't over yet, by the releaser's clock, when it was to be released. Then a lock that is gone at
+    /// the second try has been released by the first one, whose reply was lost; otherwise it may as well have expired.
+    pub(super) was_live: bool,
+}
+
 /// Why the store is asked whether the owner holds the key.
 #[derive(Debug)]
 pub(super) enum Doubt {
@@ -50,9 +59,9 @@ pub(super) enum Op {
     /// A save, or the question whether an earlier save went through.
     Save { attempt: Attempt, doubt: Doubt },
     /// A hand-over from a holder that releases to the head of the queue.
-    HandOver { attempt: Attempt, from: Holder, release: Option<Ticket> },
+    HandOver { attempt: Attempt, from: Holder, release: Option<Release> },
     /// A release.
-    Delete { key: Key, holder: Holder, release: Ticket, tries: u8 },
+    Delete { key: Key, holder: Holder, release: Release, tries: u8 },
     /// The clean-up of a lease whose waiter has left, or of a save that may have gone through.
     Forget { key: Key, holder: Holder, until: Moment, tries: u8, stamp: u32 },
 }

@@ -18,7 +18,7 @@
 //! |---|---|---|
 //! | 0 | the space's next deadline has come nearer | |
 //! | 1 | acquired, or extended | slot, serial, end |
-//! | 2 | refused: chances or time are used up | |
+//! | 2 | refused: chances or time are used up | in place of the slot: 1 if the owner must not be used again |
 //! | 3 | the lock space has been closed | |
 //! | 4 | done | |
 //! | 5 | not owned | |
@@ -64,7 +64,7 @@ pub(super) enum Letter {
 enum News {
     Deadline,
     Acquired(Lease),
-    Refused,
+    Refused { is_tainted: bool },
     Closed,
     Done,
     NotOwned,
@@ -77,7 +77,7 @@ impl News {
     fn of_outcome(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Acquired(lease) => Self::Acquired(lease),
-            Outcome::Refused => Self::Refused,
+            Outcome::Refused => Self::Refused { is_tainted: false },
             Outcome::Closed => Self::Closed,
             Outcome::Released => Self::Done,
             Outcome::NotOwned => Self::NotOwned,
@@ -95,10 +95,11 @@ impl News {
 
     fn of_settlement(settlement: Settlement) -> Self {
         match settlement {
-            Settlement::Acquire(outcome, _) | Settlement::Release(outcome) => Self::of_outcome(outcome),
+            Settlement::Acquire { outcome: Outcome::Refused, is_tainted, .. } => Self::Refused { is_tainted },
+            Settlement::Acquire { outcome, .. } | Settlement::Release(outcome) => Self::of_outcome(outcome),
             Settlement::Reply(Ok(answer)) => match answer {
                 Answer::Acquired(lease) => Self::Acquired(lease),
-                Answer::Held { .. } => Self::Refused,
+                Answer::Held { .. } => Self::Refused { is_tainted: false },
                 Answer::NotOwned => Self::NotOwned,
                 Answer::Done => Self::Done,
                 Answer::Exists(exists) => Self::Exists(exists),
@@ -174,7 +175,10 @@ impl Buffer {
                     put_lease(&mut record[2..], lease);
                     1.0
                 }
-                News::Refused => 2.0,
+                News::Refused { is_tainted } => {
+                    record[2] = f64::from(u8::from(is_tainted));
+                    2.0
+                }
                 News::Closed => 3.0,
                 News::Done => 4.0,
                 News::NotOwned => 5.0,

@@ -1,4 +1,4 @@
-//! The two functions that are called for every lock, without the generated glue.
+//! The functions that are called for every lock, without the generated glue.
 //!
 //! A generated binding costs 110 to 160 ns a call and a fresh `String` for each key; these cost about 50, and the key is
 //! read into the stack. They are the reason why an uncontended lock in memory is faster than one in JavaScript. What they
@@ -15,17 +15,26 @@ use napi_derive::napi;
 
 use super::engine;
 use super::error::{CodedError, Result, internal};
+use super::{options, server};
 
 /// Keys and owners up to this many bytes are read into the stack.
 const INLINE: usize = 256;
 
-/// Adds `acquire(space, key, ttl, inTurn, owner?)` and `release(space, slot, serial)` to `target`. Both return a status.
+/// Adds to `target`: `acquire(space, key, ttl, inTurn, owner?)` and `release(space, slot, serial)`, which return a status;
+/// `serverAcquire(server, key, owner, ttl, attempts, delay, timeout, ticket)` and
+/// `serverRelease(server, key, owner, endsAt, ticket)`, which end with a settlement for the ticket.
 #[napi]
 pub fn install_hot_path(env: Env, #[napi(ts_arg_type = "object")] target: Unknown<'_>) -> Result<()> {
     if !matches!(target.get_type(), Ok(ValueType::Object)) {
         return Err(internal("an object was expected"));
     }
-    for (name, callback) in [(c"acquire", acquire as Callback), (c"release", release as Callback)] {
+    let callbacks = [
+        (c"acquire", acquire as Callback),
+        (c"release", release as Callback),
+        (c"serverAcquire", server_acquire as Callback),
+        (c"serverRelease", server_release as Callback),
+    ];
+    for (name, callback) in callbacks {
         define(&env, &target, name, callback)?;
     }
     Ok(())
@@ -73,6 +82,30 @@ unsafe extern "C" fn release(env: sys::napi_env, info: sys::napi_callback_info) 
         // SAFETY: called by Node.js with the environment and the callback info of this very call.
         let passage = unsafe { Passage::<3>::read(env, info) }?;
         engine::release(passage.number_u32(0)?, passage.number_u32(1)?, passage.number(2)?)
+    })
+}
+
+/// `serverAcquire(server, key, owner, ttl, attempts, delay, timeout, ticket)`.
+unsafe extern "C" fn server_acquire(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    run(env, || {
+        // SAFETY: called by Node.js with the environment and the callback info of this very call.
+        let passage = unsafe { Passage::<8>::read(env, info) }?;
+        let (mut key, mut owner) = (Text::new(), Text::new());
+        let [key, owner] = passage.texts([(1, &mut key), (2, &mut owner)])?;
+        let number = |index| passage.number(index);
+        let retry = options::retry(number(4)?, number(5)?, number(6)?)?;
+        server::acquire(passage.number_u32(0)?, key, owner, number(3)?, retry, passage.number_u32(7)?)
+    })
+}
+
+/// `serverRelease(server, key, owner, endsAt, ticket)`.
+unsafe extern "C" fn server_release(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    run(env, || {
+        // SAFETY: called by Node.js with the environment and the callback info of this very call.
+        let passage = unsafe { Passage::<5>::read(env, info) }?;
+        let (mut key, mut owner) = (Text::new(), Text::new());
+        let [key, owner] = passage.texts([(1, &mut key), (2, &mut owner)])?;
+        server::release(passage.number_u32(0)?, key, owner, passage.number(3)?, passage.number_u32(4)?)
     })
 }
 
@@ -153,6 +186,15 @@ impl<const N: usize> Passage<N> {
         // SAFETY: as in `number`.
         let status = unsafe { sys::napi_get_value_uint32(self.env, self.arguments[index], &raw mut number) };
         if status == sys::Status::napi_ok { Ok(number) } else { Err(internal("a number was expected")) }
+    }
+
+    /// String arguments.
+    fn texts<'t, const M: usize>(&self, wanted: [(usize, &'t mut Text); M]) -> Result<[&'t str; M]> {
+        let mut texts = [""; M];
+        for (text, (index, place)) in texts.iter_mut().zip(wanted) {
+            *text = self.text(index, place)?.ok_or_else(|| internal("a string was expected"))?;
+        }
+        Ok(texts)
     }
 
     /// A string argument, or `None` for anything that isn't one.

@@ -65,7 +65,10 @@ impl Hub {
     }
 
     pub(super) fn join(&self, port: Arc<Port>, server: u32) {
-        lock(&self.members.ports).push((port, server));
+        let mut ports = lock(&self.members.ports);
+        // An entry that stayed when the environment's last store had gone is of no more use.
+        ports.retain(|(known, handle)| known.tenant() != port.tenant() || *handle != server);
+        ports.push((port, server));
     }
 
     /// An environment has ended.
@@ -76,7 +79,7 @@ impl Hub {
 
     /// What was settled for an environment that has ended.
     pub(super) fn give_back(&self, settlement: Settlement) {
-        if let Settlement::Acquire(Outcome::Acquired(_), claim) = settlement {
+        if let Settlement::Acquire { outcome: Outcome::Acquired(_), claim, .. } = settlement {
             self.handle.give_back(claim);
         }
     }
@@ -85,8 +88,6 @@ impl Hub {
     /// of it.
     pub(super) fn close(hub: Arc<Self>, port: Arc<Port>, server: u32, ticket: u32) -> Result<()> {
         let runtime = runtime::handle()?;
-        lock(&hub.members.ports)
-            .retain(|(member, handle)| member.tenant() != port.tenant() || *handle != server);
         let is_last = {
             // Nobody gets hold of it while it is counted.
             let mut hubs = lock(&HUBS);
@@ -96,6 +97,12 @@ impl Hub {
             }
             is_last
         };
+        // What is still under way for the environment is to reach it: its last entry stays as long as the hub.
+        let mut ports = lock(&hub.members.ports);
+        if ports.iter().filter(|(member, _)| member.tenant() == port.tenant()).count() > 1 {
+            ports.retain(|(member, known)| member.tenant() != port.tenant() || *known != server);
+        }
+        drop(ports);
         runtime.spawn(async move {
             if is_last {
                 hub.handle.close().await;

@@ -10,6 +10,8 @@ use super::environment::Environment;
 use super::error::Result;
 use super::hub::Hub;
 use super::options;
+use crate::clock::{Clock, SystemClock};
+use crate::engine::Retry;
 use crate::engine::driver::{Claim, Order};
 use crate::lease::{Holder, Key, Owner, Ticket};
 use crate::store::Command;
@@ -43,29 +45,26 @@ pub fn take_notices(server: u32) -> Result<Vec<String>> {
     Environment::with(server, |environment| Ok(environment.server(server)?.notices()))
 }
 
-/// Wants a lock. Numbers as in `wait`. Ends with acquired, refused, closed or failed.
-#[napi]
-#[allow(clippy::too_many_arguments)] // one object per call would cost more
-pub fn server_acquire(
+/// Wants a lock, for [`hot`](super::hot). Ends with acquired, refused, closed or failed.
+pub(super) fn acquire(
     server: u32,
-    key: String,
-    owner: String,
+    key: &str,
+    owner: &str,
     ttl: f64,
-    attempts: f64,
-    delay: f64,
-    timeout: f64,
+    retry: Retry,
     ticket: u32,
-) -> Result<()> {
-    let (key, ttl, retry) = (Key::new(&key)?, options::ttl(ttl)?, options::retry(attempts, delay, timeout)?);
-    let claim = Claim { key, owner: Owner::named(&owner), ttl };
-    submit(server, ticket, Order::Acquire { claim, retry })
+) -> Result<u32> {
+    let claim = Claim { key: Key::new(key)?, owner: Owner::named(owner), ttl: options::ttl(ttl)? };
+    submit(server, ticket, Order::Acquire { claim, retry })?;
+    Ok(0)
 }
 
-/// Releases. Ends with done, not owned or failed.
-#[napi]
-pub fn server_release(server: u32, key: String, owner: String, ticket: u32) -> Result<()> {
-    let (key, owner) = (Key::new(&key)?, Owner::named(&owner));
-    submit(server, ticket, Order::Release { key, owner })
+/// Releases, for [`hot`](super::hot). `ends_at`: when the lease ends, in milliseconds of [`now`](super::engine::now).
+/// Ends with done, not owned or failed.
+pub(super) fn release(server: u32, key: &str, owner: &str, ends_at: f64, ticket: u32) -> Result<u32> {
+    let was_live = ends_at > SystemClock.now().as_millis_f64();
+    submit(server, ticket, Order::Release { key: Key::new(key)?, owner: Owner::named(owner), was_live })?;
+    Ok(0)
 }
 
 /// Makes a lease end `ttl` from now. Ends with acquired (the new end), not owned or failed.

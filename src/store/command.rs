@@ -64,6 +64,22 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The key in question.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::Save { key, .. }
+            | Self::Confirm { key, .. }
+            | Self::HandOver { key, .. }
+            | Self::Delete { key, .. }
+            | Self::ForceDelete { key }
+            | Self::Extend { key, .. }
+            | Self::Exists { key } => key,
+        }
+    }
+}
+
 /// What a store answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {

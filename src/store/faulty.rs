@@ -230,6 +230,10 @@ impl LockStore for Faulty {
         })
     }
 
+    fn lane(&self, key: &Key) -> u32 {
+        self.inner.lane(key)
+    }
+
     fn on_wake_up(&self, listener: WakeUp) {
         self.inner.on_wake_up(listener);
     }

@@ -83,7 +83,7 @@ pub type WakeUp = Arc<dyn Fn(&Key) + Send + Sync>;
 
 /// A store that answers later.
 ///
-/// Object-safe and small on purpose: a decorator forwards five methods.
+/// Object-safe and small on purpose: a decorator forwards six methods.
 pub trait LockStore: Send + Sync {
     /// The store's name in errors and logs.
     fn name(&self) -> &'static str;
@@ -98,6 +98,12 @@ pub trait LockStore: Send + Sync {
     ///
     /// Dropping the future may leave commands performed or not; the engine then asks with [`Command::Confirm`].
     fn execute(&self, batch: Vec<Command>, patience: Duration) -> BoxFuture<'_, Vec<Reply>>;
+
+    /// Commands for keys of different lanes travel in batches of their own, so that one server that hangs doesn't hold up
+    /// what is for another.
+    fn lane(&self, _key: &Key) -> u32 {
+        0
+    }
 
     /// Sets who is told of wake-ups.
     fn on_wake_up(&self, _listener: WakeUp) {}

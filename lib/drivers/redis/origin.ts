@@ -26,9 +26,12 @@ export class Origin {
         `Invalid redis store options: expected an object, got ${kindOf(options)}`
       )
     }
-    return 'connection' in options
-      ? Origin.ofConnection(options.connection)
-      : Origin.ofOptions(options as RawOptions)
+    const { connection, ...others } = options as RawOptions
+    // A connection that is undefined and nothing else: an instance was meant, and the default host isn't.
+    const isMeant = 'connection' in options && Object.keys(others).length === 0
+    return connection !== undefined || isMeant
+      ? Origin.ofConnection(connection)
+      : Origin.ofOptions(others)
   }
 
   /**

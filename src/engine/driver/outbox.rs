@@ -13,6 +13,10 @@ use crate::error::{Error, ErrorKind};
 use crate::lease::{Key, Ttl};
 use crate::store::{Command, LockStore, Reply};
 
+/// For how long a batch is expected back any moment, and how many such batches there are at most.
+const FRESH: Duration = Duration::from_millis(1);
+const FRESH_FLIGHTS: usize = 2;
+
 /// Whom the answer to a command is for.
 #[derive(Debug)]
 pub(super) enum Sender {
@@ -54,9 +58,18 @@ struct Outgoing {
     command: Command,
 }
 
+/// Commands that may travel together; see [`LockStore::lane`].
+struct Lane {
+    number: u32,
+    waiting: VecDeque<Outgoing>,
+}
+
 /// A batch under way.
 struct Flight {
+    lane: u32,
     senders: Vec<Sender>,
+    /// Until when it may be expected back any moment.
+    fresh_until: Moment,
     /// When nobody waits for it any longer.
     deadline: Moment,
     handle: AbortHandle,
@@ -67,29 +80,45 @@ struct Flight {
 pub(super) struct Outbox {
     store: Arc<dyn LockStore>,
     options: Options,
-    waiting: VecDeque<Outgoing>,
+    lanes: Vec<Lane>,
     flights: JoinSet<Vec<Reply>>,
     aboard: HashMap<Id, Flight, foldhash::fast::RandomState>,
 }
 
 impl Outbox {
     pub(super) fn new(store: Arc<dyn LockStore>, options: Options) -> Self {
-        Self { store, options, waiting: VecDeque::new(), flights: JoinSet::new(), aboard: HashMap::default() }
+        Self { store, options, lanes: Vec::new(), flights: JoinSet::new(), aboard: HashMap::default() }
     }
 
     /// Puts a command with the others that leave next.
     pub(super) fn put(&mut self, since: Moment, sender: Sender, command: Command) {
-        self.waiting.push_back(Outgoing { since, sender, command });
+        let number = self.store.lane(command.key());
+        let outgoing = Outgoing { since, sender, command };
+        match self.lanes.iter_mut().find(|lane| lane.number == number) {
+            Some(lane) => lane.waiting.push_back(outgoing),
+            None => self.lanes.push(Lane { number, waiting: VecDeque::from([outgoing]) }),
+        }
     }
 
     /// Sends what waits, as far as there is room. To be called within the runtime.
     pub(super) fn depart(&mut self, now: Moment) {
-        while !self.waiting.is_empty() && self.flights.len() < self.options.flight_limit.max(1) {
-            let count = self.waiting.len().min(self.options.batch_limit.max(1));
+        for index in 0..self.lanes.len() {
+            self.depart_from(now, index);
+        }
+    }
+
+    fn depart_from(&mut self, now: Moment, index: usize) {
+        while let Some(lane) = self.lanes.get(index)
+            && !lane.waiting.is_empty()
+            && self.has_room(now, lane.number)
+        {
+            let Some(lane) = self.lanes.get_mut(index) else { return };
+            let number = lane.number;
+            let count = lane.waiting.len().min(self.options.batch_limit.max(1));
             let mut oldest = now;
             let mut senders = Vec::with_capacity(count);
             let mut batch = Vec::with_capacity(count);
-            for Outgoing { since, sender, command } in self.waiting.drain(..count) {
+            for Outgoing { since, sender, command } in lane.waiting.drain(..count) {
                 oldest = oldest.min(since);
                 senders.push(sender);
                 batch.push(command);
@@ -98,17 +127,39 @@ impl Outbox {
             let store = Arc::clone(&self.store);
             // Its time is kept by the driver's one timer: a timer for each batch would have to be set for each command.
             let handle = self.flights.spawn(async move { store.execute(batch, patience).await });
-            let flight = Flight { senders, deadline: now + patience, handle, is_late: false };
+            let flight = Flight {
+                lane: number,
+                senders,
+                fresh_until: now + FRESH,
+                deadline: now + patience,
+                handle,
+                is_late: false,
+            };
             self.aboard.insert(flight.handle.id(), flight);
         }
     }
 
+    /// Whether another batch may leave. Those that are expected back any moment are waited for: what gathers meanwhile is
+    /// cheaper for everybody in one batch, and hardly later.
+    fn has_room(&self, now: Moment, lane: u32) -> bool {
+        let aboard = self.aboard.values().filter(|flight| flight.lane == lane);
+        let (all, fresh) = aboard
+            .fold((0, 0), |(all, fresh), flight| (all + 1, fresh + usize::from(now < flight.fresh_until)));
+        all < self.options.flight_limit.max(1) && fresh < FRESH_FLIGHTS
+    }
+
     /// When the oldest command that could not be sent yet, or that has not been answered, has waited too long.
-    pub(super) fn next_deadline(&self) -> Option<Moment> {
-        let unsent = self.waiting.front().map(|oldest| oldest.since + self.options.command_timeout);
+    pub(super) fn next_deadline(&self, now: Moment) -> Option<Moment> {
+        let busy = || self.lanes.iter().filter(|lane| !lane.waiting.is_empty());
+        let unsent = busy().filter_map(|lane| lane.waiting.front());
+        let unsent = unsent.map(|oldest| oldest.since + self.options.command_timeout).min();
         let unanswered =
             self.aboard.values().filter(|flight| !flight.is_late).map(|flight| flight.deadline).min();
-        unsent.into_iter().chain(unanswered).min()
+        // Where the limit is reached, a landing makes room, not time.
+        let fresh = self.aboard.values().filter(|flight| now < flight.fresh_until);
+        let fresh = fresh.filter(|flight| busy().any(|lane| lane.number == flight.lane));
+        let room = fresh.map(|flight| flight.fresh_until).min();
+        unsent.into_iter().chain(unanswered).chain(room).min()
     }
 
     /// Takes out what could not be sent in time; nothing was done for it. What was sent and has not been answered in time
@@ -119,13 +170,17 @@ impl Outbox {
             flight.handle.abort();
         }
         let timeout = self.options.command_timeout;
-        let count = self.waiting.iter().take_while(|outgoing| outgoing.since + timeout <= now).count();
         let store = self.store.name();
-        let overdue = self.waiting.drain(..count).map(|Outgoing { sender, .. }| {
-            let error = late(ErrorKind::Storage, store, &sender, "the store is busy with earlier commands");
-            (sender, Landed::Answered(Err(error)))
-        });
-        overdue.collect()
+        let mut overdue = Vec::new();
+        for Lane { waiting, .. } in &mut self.lanes {
+            let count = waiting.iter().take_while(|outgoing| outgoing.since + timeout <= now).count();
+            overdue.extend(waiting.drain(..count).map(|Outgoing { sender, .. }| {
+                let message = "the store is busy with earlier commands";
+                let error = late(ErrorKind::Storage, store, &sender, message);
+                (sender, Landed::Answered(Err(error)))
+            }));
+        }
+        overdue
     }
 
     /// Waits for a batch to come back. Safe to drop half-way.
@@ -146,7 +201,7 @@ impl Outbox {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.flights.is_empty()
+        self.lanes.iter().all(|lane| lane.waiting.is_empty()) && self.flights.is_empty()
     }
 
     pub(super) fn patience(&self) -> Duration {

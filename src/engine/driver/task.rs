@@ -88,7 +88,7 @@ impl Task {
                     return;
                 }
             }
-            if let Some(due) = self.next_deadline()
+            if let Some(due) = self.next_deadline(now)
                 && armed.is_none_or(|armed| due < armed)
             {
                 let now = self.clock.now();
@@ -152,9 +152,9 @@ impl Task {
                 self.parked.retain(|ticket, _| ticket.tenant != tenant);
             }
             Event::Return(claim) => self.give_back(now, claim),
-            Event::Release { ticket, key, owner, asker } => {
+            Event::Release { ticket, key, owner, was_live, asker } => {
                 self.parked.insert(ticket, Parked::Releaser(asker));
-                self.machine.release(now, ticket, &key, Holder::Owner(owner), effects);
+                self.machine.release_lease(now, ticket, &key, Holder::Owner(owner), was_live, effects);
             }
             Event::Direct { command, asker } => self.send_direct(now, command, asker),
             Event::Woken(key) => self.machine.hinted(now, key.as_str(), effects),
@@ -219,8 +219,13 @@ impl Task {
                 }
             }
             Asker::Tenant(ticket) => {
-                let untold = self.outlet.settle(ticket, Settlement::Acquire(outcome, claim));
-                if let Err(Settlement::Acquire(Outcome::Acquired(_), claim)) = untold {
+                let is_tainted = match &outcome {
+                    Outcome::Acquired(_) => false,
+                    Outcome::Refused => self.machine.is_forgetting(&claim.key, &claim.owner),
+                    _ => true,
+                };
+                let untold = self.outlet.settle(ticket, Settlement::Acquire { outcome, claim, is_tainted });
+                if let Err(Settlement::Acquire { outcome: Outcome::Acquired(_), claim, .. }) = untold {
                     self.give_back(now, claim);
                 }
             }
@@ -307,9 +312,9 @@ impl Task {
         is_quiet || now >= deadline
     }
 
-    fn next_deadline(&mut self) -> Option<Moment> {
+    fn next_deadline(&mut self, now: Moment) -> Option<Moment> {
         let closing = self.closing.filter(|_| !self.closers.is_empty() || self.inbox.is_closed());
-        [self.machine.next_deadline(), self.outbox.next_deadline(), closing].into_iter().flatten().min()
+        [self.machine.next_deadline(), self.outbox.next_deadline(now), closing].into_iter().flatten().min()
     }
 }
 

@@ -14,7 +14,14 @@ use crate::store::{Command, Reply};
 #[derive(Debug)]
 pub enum Settlement {
     /// An acquire; the claim tells what was granted.
-    Acquire(Outcome, Claim),
+    Acquire {
+        /// How it ended.
+        outcome: Outcome,
+        /// What was asked for.
+        claim: Claim,
+        /// The owner must not be used again: what was asked for it is still being cleaned up.
+        is_tainted: bool,
+    },
     /// A release.
     Release(Outcome),
     /// A command of which the machine knows nothing.
@@ -55,6 +62,8 @@ pub enum Order {
         key: Key,
         /// Who claims to hold it.
         owner: Owner,
+        /// Whether the lease isn't over yet by the caller's clock.
+        was_live: bool,
     },
     /// Something that nobody waits in line for.
     Other(Command),
@@ -70,8 +79,8 @@ impl Handle {
                 let request = Request { ticket, key, owner, ttl, retry };
                 Event::Acquire { request, asker: Asker::Tenant(ticket) }
             }
-            Order::Release { key, owner } => {
-                Event::Release { ticket, key, owner, asker: Asker::Tenant(ticket) }
+            Order::Release { key, owner, was_live } => {
+                Event::Release { ticket, key, owner, was_live, asker: Asker::Tenant(ticket) }
             }
             Order::Other(command) => Event::Direct { command, asker: Asker::Tenant(ticket) },
         };

@@ -3,14 +3,17 @@
 use super::super::op::dated;
 use super::orphans::holder_of;
 use super::{
-    Attempt, Doubt, Effect, Effects, Error, ErrorKind, Holder, Lease, Machine, Moment, Op, OpId, Outcome,
-    Phase, Save, Ticket,
+    Attempt, Doubt, Duration, Effect, Effects, Error, ErrorKind, Holder, Lease, Machine, Moment, Op, OpId,
+    Outcome, Phase, Release, Save,
 };
 use crate::error::Result;
 use crate::lease::Key;
 
 /// How often a release whose reply was lost is sent again before the error is passed on.
 const RELEASE_TRIES: u8 = 3;
+
+/// How long a release that failed is repeated in the background.
+const LONGEST_CLEAN_UP: Duration = Duration::from_secs(3600);
 
 impl Machine {
     /// Answer to [`Effect::Save`].
@@ -60,7 +63,7 @@ impl Machine {
                     self.finish_asking(&attempt);
                     self.recheck_later(&attempt);
                     match release {
-                        Some(ticket) => self.delete_again(attempt.key, from, ticket, 1, effects),
+                        Some(release) => self.delete_again(attempt.key, from, release, 1, effects),
                         None => self.forget(attempt.key, from, Moment::NEVER, effects),
                     }
                 }
@@ -130,15 +133,17 @@ impl Machine {
                 match reply {
                     Ok(true) => self.released(now, &key, &holder, release, effects),
                     // The reply to an earlier try was lost, so that try may be why the lock is gone.
-                    Ok(false) if tries > 0 => self.released(now, &key, &holder, release, effects),
+                    Ok(false) if tries > 0 && release.was_live => {
+                        self.released(now, &key, &holder, release, effects);
+                    }
                     Ok(false) => {
-                        effects.push_back(Effect::Settle { ticket: release, outcome: Outcome::NotOwned });
+                        answer_release(Some(release), Outcome::NotOwned, effects);
                         self.step_forward(now, &key, effects);
                     }
                     Err(error) if error.kind() == ErrorKind::Uncertain && tries < RELEASE_TRIES => {
                         self.delete_again(key, holder, release, tries + 1, effects);
                     }
-                    Err(error) => self.release_failed(now, &key, release, error, effects),
+                    Err(error) => self.release_failed(now, &key, holder, release, error, effects),
                 }
             }
             _ => {}
@@ -157,7 +162,9 @@ impl Machine {
             Some(Op::HandOver { attempt, from, release, .. }) => {
                 self.abandon_hand_over(now, &attempt, from, release, error, effects);
             }
-            Some(Op::Delete { key, release, .. }) => self.release_failed(now, &key, release, error, effects),
+            Some(Op::Delete { key, holder, release, .. }) => {
+                self.release_failed(now, &key, holder, release, error, effects);
+            }
             _ => {}
         }
     }
@@ -179,7 +186,7 @@ impl Machine {
         now: Moment,
         attempt: &Attempt,
         lease: Lease,
-        release: Option<Ticket>,
+        release: Option<Release>,
         effects: &mut Effects,
     ) {
         let lease = dated(lease, attempt.issued, attempt.ttl);
@@ -195,6 +202,15 @@ impl Machine {
 
     /// The waiter takes the lease, or it is passed on if the waiter has left.
     fn take(&mut self, now: Moment, attempt: &Attempt, lease: Lease, effects: &mut Effects) {
+        if lease.expires_at.is_some_and(|end| end <= now) {
+            // The answer took longer than the lease lasts: to hand it out would be to say that the lock is held. By the
+            // store's clock it may not be over yet, so the next refusal may be due to it.
+            if let Some(waiter) = self.lobby.get_mut(attempt.waiter) {
+                waiter.doubtful = true;
+            }
+            self.refused(now, &Attempt { doubtful: true, ..attempt.clone() }, Some(now), effects);
+            return;
+        }
         if self.settle(now, attempt.waiter, Outcome::Acquired(lease), effects) {
             if let Some(queue) = attempt.queue {
                 // Where the store tells no end, the latest possible one counts.
@@ -281,40 +297,43 @@ impl Machine {
         now: Moment,
         attempt: &Attempt,
         from: Holder,
-        release: Option<Ticket>,
+        release: Option<Release>,
         error: Error,
         effects: &mut Effects,
     ) {
         match release {
-            Some(ticket) => {
-                effects.push_back(Effect::Settle { ticket, outcome: Outcome::Failed(error.clone()) });
-            }
+            Some(_) => answer_release(release, Outcome::Failed(error.clone()), effects),
             None => self.forget(attempt.key.clone(), from, Moment::NEVER, effects),
         }
         self.abandon(now, attempt, error, effects);
     }
 
-    fn released(&mut self, now: Moment, key: &Key, holder: &Holder, ticket: Ticket, effects: &mut Effects) {
-        effects.push_back(Effect::Settle { ticket, outcome: Outcome::Released });
+    fn released(&mut self, now: Moment, key: &Key, holder: &Holder, release: Release, effects: &mut Effects) {
+        answer_release(Some(release), Outcome::Released, effects);
         self.freed(now, key, holder, true, effects);
     }
 
-    /// The lock may be free or not: whoever waits for it asks.
+    /// The lock may be free or not: whoever waits for it asks. If the store couldn't be reached, the deletion is repeated in
+    /// the background, for whoever releases doesn't want the lease any longer, and may have no way to try again.
     fn release_failed(
         &mut self,
         now: Moment,
         key: &Key,
-        ticket: Ticket,
+        holder: Holder,
+        release: Release,
         error: Error,
         effects: &mut Effects,
     ) {
-        effects.push_back(Effect::Settle { ticket, outcome: Outcome::Failed(error) });
+        if error.is_out_of_time() || error.kind() == ErrorKind::Uncertain {
+            self.forget(key.clone(), holder, now + LONGEST_CLEAN_UP, effects);
+        }
+        answer_release(Some(release), Outcome::Failed(error), effects);
         if !self.step_forward(now, key, effects) {
             self.woken(now, key.as_str(), effects);
         }
     }
 
-    fn delete_again(&mut self, key: Key, holder: Holder, release: Ticket, tries: u8, effects: &mut Effects) {
+    fn delete_again(&mut self, key: Key, holder: Holder, release: Release, tries: u8, effects: &mut Effects) {
         let op = self.ops.insert(Op::Delete { key: key.clone(), holder: holder.clone(), release, tries });
         effects.push_back(Effect::Delete { op: super::to_index(op), key, holder });
     }
@@ -337,8 +356,8 @@ impl Machine {
 }
 
 /// Not every hand-over comes from somebody who waits for an answer.
-fn answer_release(release: Option<Ticket>, outcome: Outcome, effects: &mut Effects) {
-    if let Some(ticket) = release {
+fn answer_release(release: Option<Release>, outcome: Outcome, effects: &mut Effects) {
+    if let Some(Release { ticket, .. }) = release {
         effects.push_back(Effect::Settle { ticket, outcome });
     }
 }

@@ -1,9 +1,14 @@
 //! The steps that events and answers are made of: joining, asking, handing over, leaving.
 
+use std::num::NonZeroU32;
+
 use super::{
-    Attempt, Doubt, Due, Effect, Effects, Holder, Machine, Moment, Op, Outcome, Phase, Request, TURN, Ticket,
-    WaiterId, matters, to_index,
+    Attempt, Doubt, Due, Effect, Effects, Holder, Machine, Moment, Op, Outcome, Phase, Release, Request,
+    TURN, Ticket, WaiterId, matters, to_index,
 };
+
+/// How many runs are remembered beyond their queues.
+const MOST_RUNS: usize = 1024;
 
 impl Machine {
     pub(super) fn attempt_once(&mut self, now: Moment, request: Request, effects: &mut Effects) -> WaiterId {
@@ -30,6 +35,12 @@ impl Machine {
         let Request { ticket, key, owner, ttl, retry } = request;
         let id = self.lobby.add(now, ticket, owner, ttl, &retry);
         let (queue, is_new) = self.lobby.join(id, &key);
+        if is_new
+            && let Some(run) = self.runs.remove(&key)
+            && let Some(line) = self.lobby.queue_mut(queue)
+        {
+            line.run = run;
+        }
         let polls = self.capability.polls;
         if let (Some(waiter), Some(attempts)) = (self.lobby.get_mut(id), retry.attempts) {
             if polls && is_new {
@@ -66,7 +77,7 @@ impl Machine {
         now: Moment,
         queue: u32,
         from: Holder,
-        release: Option<Ticket>,
+        release: Option<Release>,
         effects: &mut Effects,
     ) {
         let Some(waiter) = self.lobby.head(queue) else {
@@ -229,6 +240,12 @@ impl Machine {
 
     pub(super) fn close_queue(&mut self, queue: u32, effects: &mut Effects) {
         if let Some(line) = self.lobby.close(queue) {
+            if line.run > 0 && !line.stands_back && self.capability.hand_over != Some(NonZeroU32::MAX) {
+                if self.runs.len() >= MOST_RUNS {
+                    self.runs.clear(); // leases that nobody released; a run more or less does no harm
+                }
+                self.runs.insert(line.key.clone(), line.run);
+            }
             self.retire(line.next_try);
             if line.watched {
                 effects.push_back(Effect::Watch { key: line.key, waiting: false });

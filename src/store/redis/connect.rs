@@ -139,6 +139,8 @@ async fn dial(settings: &Settings, target: Target<'_>) -> Result<Box<dyn Stream>
     let stream =
         dial_tcp(host, port, settings.family).await.map_err(|error| explain(target.address, &error))?;
     stream.set_nodelay(true)?;
+    // What hasn't left yet when a connection is given up must not leave later.
+    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
     let idle = if settings.keep_alive.is_zero() { KEEP_ALIVE } else { settings.keep_alive };
     // Where the system refuses, a dead server is noticed by the command timeout.
     let _ = SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(idle));

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use redis::{Pipeline, RedisError, ServerError, ServerErrorKind, Value};
 use tokio::time::{Instant, sleep_until};
 
 use super::connect::Refusal;
 use super::line::Manner;
 use super::link::{Link, Live};
-use super::request::{Request, decode, encode, reply};
-use super::{Inner, STORE, lock};
+use super::request::{Request, Setting, decode, encode, reply};
+use super::{Inner, Lines, STORE, lock};
+use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
 use crate::lease::Key;
 use crate::store::{Answer, Command, Reply};
@@ -31,6 +33,8 @@ struct Job {
     in_full: bool,
     /// A node to be asked instead of the slot's own, once.
     ask_at: Option<Link>,
+    /// The slot is on its way to another node: no script may name two keys of it, so the line is left out.
+    without_line: bool,
     redirections: u32,
     /// Why the last try came to nothing.
     trouble: Option<RedisError>,
@@ -51,16 +55,13 @@ pub(super) async fn perform(inner: &Arc<Inner>, requests: Vec<Request>, patience
     // A little less than the caller's, so that what could not even be sent is told as such.
     let deadline = Instant::now() + patience - patience / 20;
     let mut jobs: Vec<Job> = {
-        let lines = lock(&inner.lines);
+        let mut lines = lock(&inner.lines);
         let now = inner.now();
-        requests.into_iter().map(|request| prepare(&lines, now, request)).collect()
+        requests.into_iter().map(|request| prepare(&mut lines, now, request)).collect()
     };
     let mut pause = FIRST_PAUSE;
-    loop {
+    while jobs.iter().any(|job| job.reply.is_none()) {
         let wants_pause = round(inner, &mut jobs, deadline).await;
-        if jobs.iter().all(|job| job.reply.is_some()) {
-            break;
-        }
         let now = Instant::now();
         if now >= deadline {
             break;
@@ -73,8 +74,12 @@ pub(super) async fn perform(inner: &Arc<Inner>, requests: Vec<Request>, patience
     jobs.into_iter().map(finish).collect()
 }
 
-fn prepare(lines: &super::Lines, now: crate::clock::Moment, request: Request) -> Job {
+fn prepare(lines: &mut Lines, now: Moment, request: Request) -> Job {
     let key = request.key().as_str();
+    let skipped = match &request {
+        Request::Command(Command::Save { waits: true, .. }) => lines.skips(now, key),
+        _ => None,
+    };
     let (manner, me) = match &request {
         Request::Command(Command::Save { waits, .. }) => (lines.manner(now, key, *waits), None),
         Request::Command(Command::Delete { .. } | Command::ForceDelete { .. }) => {
@@ -82,7 +87,17 @@ fn prepare(lines: &super::Lines, now: crate::clock::Moment, request: Request) ->
         }
         _ => (Manner::Plain, None),
     };
-    Job { request, manner, me, in_full: false, ask_at: None, redirections: 0, trouble: None, reply: None }
+    Job {
+        request,
+        manner,
+        me,
+        in_full: false,
+        ask_at: None,
+        without_line: false,
+        redirections: 0,
+        trouble: None,
+        reply: skipped.map(Ok),
+    }
 }
 
 /// Nothing was done in time.
@@ -128,19 +143,15 @@ async fn round(inner: &Arc<Inner>, jobs: &mut [Job], deadline: Instant) -> bool 
             None => groups.push((link, vec![job])),
         }
     }
-    let mut sending = tokio_join(groups.into_iter().map(|(link, group)| {
-        Box::pin(async move { send(inner, &link, group, deadline).await })
-            as std::pin::Pin<Box<dyn Future<Output = bool> + Send + '_>>
-    }));
-    for outcome in (&mut sending).await {
-        wants_pause |= outcome;
-    }
-    wants_pause
+    let sending =
+        groups.into_iter().map(|(link, group)| async move { send(inner, &link, group, deadline).await });
+    join_all(sending).await.into_iter().fold(wants_pause, |wants_pause, outcome| wants_pause | outcome)
 }
 
 /// There is no connection.
 fn refused(job: &mut Job, refusal: &Refusal) -> bool {
-    job.trouble = Some(refusal.cause.clone());
+    // What a server has said tells more than that there is no connection.
+    job.trouble.get_or_insert_with(|| refusal.cause.clone());
     if refusal.is_hopeless {
         job.reply = Some(Err(storage(&job.request, &refusal.cause)));
         return false;
@@ -168,6 +179,7 @@ async fn send(inner: &Arc<Inner>, link: &Link, mut jobs: Vec<&mut Job>, deadline
         if job.ask_at.is_some() {
             pipeline.add_command(redis::cmd("ASKING"));
         }
+        let setting = Setting { has_lines: setting.has_lines && !job.without_line, ..setting };
         pipeline.add_command(encode(&job.request, setting, &job.manner, job.me.as_deref(), job.in_full));
     }
     let count = pipeline.len();
@@ -179,10 +191,15 @@ async fn send(inner: &Arc<Inner>, link: &Link, mut jobs: Vec<&mut Job>, deadline
         Ok(answers) => answers.into_iter(),
         Err(error) => {
             link.discard(attempt.live.number);
-            for job in jobs {
-                job.reply = Some(Err(uncertain(&job.request, &error)));
+            for job in &mut jobs {
+                // What only asks may ask again.
+                if job.request.changes_nothing() {
+                    job.trouble = Some(error.clone());
+                } else {
+                    job.reply = Some(Err(uncertain(&job.request, &error)));
+                }
             }
-            return false;
+            return jobs.iter().any(|job| job.reply.is_none());
         }
     };
     let now = inner.now();
@@ -245,8 +262,15 @@ fn refuse(inner: &Arc<Inner>, link: &Link, number: u64, job: &mut Job, error: &S
             let named = inner.router.redirected(words, is_moved);
             let is_known = named.is_some();
             job.ask_at = named.filter(|_| !is_moved);
+            if !is_moved {
+                leave_line_out(job);
+            }
             job.redirections += 1;
             Next::Again { at_once: is_known && !job.redirections.is_multiple_of(REDIRECTIONS) }
+        }
+        (Some(ServerErrorKind::TryAgain), _) if !job.without_line && deals_with_lines(job) => {
+            leave_line_out(job);
+            Next::Again { at_once: true }
         }
         (
             Some(
@@ -272,6 +296,14 @@ fn refuse(inner: &Arc<Inner>, link: &Link, number: u64, job: &mut Job, error: &S
     }
 }
 
+/// From now on the job names one key only. Nobody is woken by it; others notice when they ask.
+fn leave_line_out(job: &mut Job) {
+    job.without_line = true;
+    if let Manner::InTurn { .. } = job.manner {
+        job.manner = Manner::InTurn { joins: None, known: None };
+    }
+}
+
 fn deals_with_lines(job: &Job) -> bool {
     match &job.request {
         Request::Command(Command::Save { .. }) => job.manner != Manner::Plain,
@@ -281,24 +313,28 @@ fn deals_with_lines(job: &Job) -> bool {
 }
 
 /// What an answer tells about the key's line.
-fn note(inner: &Arc<Inner>, now: crate::clock::Moment, job: &Job, meaning: &super::request::Meaning) {
+fn note(inner: &Arc<Inner>, now: Moment, job: &Job, meaning: &super::request::Meaning) {
     match &job.request {
         Request::Command(Command::Save { key, waits: true, .. }) => {
             let joined = matches!(&job.manner, Manner::InTurn { joins: Some(_), .. });
             let acquired = matches!(meaning.answer, Answer::Acquired(_));
-            lock(&inner.lines).answered(now, key.as_str(), joined, acquired, meaning.yields);
+            let mut lines = lock(&inner.lines);
+            lines.answered(now, key.as_str(), joined, acquired, meaning.yields.as_deref());
+            if let Answer::Held { until } = meaning.answer {
+                lines.ranked(key.as_str(), meaning.rank, until);
+            }
         }
         Request::Command(Command::Delete { key, .. }) if meaning.answer == Answer::Done => {
-            released(inner, now, key, meaning.has_woken);
+            released(inner, now, key, meaning.has_woken.as_deref());
         }
         _ => {}
     }
 }
 
-fn released(inner: &Arc<Inner>, now: crate::clock::Moment, key: &Key, has_woken: bool) {
-    let channels = if has_woken { inner.setting().names(key).channels } else { String::new() };
+fn released(inner: &Arc<Inner>, now: Moment, key: &Key, has_woken: Option<&str>) {
+    let channels = if has_woken.is_some() { inner.setting().names(key).channels } else { String::new() };
     lock(&inner.lines).released(now, key, has_woken, &channels);
-    if has_woken {
+    if has_woken.is_some() {
         super::Subscriber::start(inner);
     }
 }
@@ -310,27 +346,4 @@ fn storage(request: &Request, cause: &RedisError) -> Error {
 fn uncertain(request: &Request, cause: &RedisError) -> Error {
     let message = format!("the reply was lost: {cause}");
     Error::new(ErrorKind::Uncertain, STORE, request.operation(), message).with_source(cause.clone())
-}
-
-/// All of them at once; usually there are as many as the cluster has nodes.
-fn tokio_join<F: Future<Output = bool> + Unpin>(
-    futures: impl Iterator<Item = F>,
-) -> impl Future<Output = Vec<bool>> + Unpin {
-    let mut pending: Vec<(F, Option<bool>)> = futures.map(|future| (future, None)).collect();
-    std::future::poll_fn(move |context| {
-        let mut is_ready = true;
-        for (future, outcome) in &mut pending {
-            if outcome.is_none() {
-                match std::pin::Pin::new(future).poll(context) {
-                    std::task::Poll::Ready(value) => *outcome = Some(value),
-                    std::task::Poll::Pending => is_ready = false,
-                }
-            }
-        }
-        if is_ready {
-            std::task::Poll::Ready(pending.iter().filter_map(|(_, outcome)| *outcome).collect())
-        } else {
-            std::task::Poll::Pending
-        }
-    })
 }

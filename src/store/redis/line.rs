@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::lease::{Key, KeyMap};
+use crate::store::Answer;
 
 /// How long whoever isn't first leaves a free lock to the one who is.
 pub(super) const TURN: Duration = Duration::from_millis(5);
@@ -41,11 +42,15 @@ struct Entry {
     waits: bool,
     /// The server has us in line.
     in_line: bool,
-    /// Since when we have left a free lock to somebody else.
-    yielded_at: Option<Moment>,
+    /// To whom we have left a free lock, and since when.
+    yielded: Option<(Arc<str>, Moment)>,
     /// When the last wait ended, or somebody else was woken by our release.
     last_contended: Moment,
     last_sign: Moment,
+    /// How many asks in a row we leave out: whoever stands at the far end of a line needn't ask as often as the first.
+    patience: u32,
+    /// What the server said last about the end of the lease.
+    held_until: Option<Moment>,
 }
 
 /// How a save is to be sent.
@@ -57,8 +62,8 @@ pub(super) enum Manner {
     InTurn {
         /// Who to be put in line as if refused; nobody if we don't wait or couldn't hear of our turn.
         joins: Option<Arc<str>>,
-        /// The first in line has had its chance.
-        passes_over: bool,
+        /// Who has been woken already, and whether it has had its chance.
+        known: Option<(Arc<str>, bool)>,
     },
 }
 
@@ -93,10 +98,36 @@ impl Lines {
         let Some(entry) = self.entries.get(key) else {
             return Manner::Plain;
         };
-        let yielded = entry.yielded_at.map(|at| now.since(at));
         Manner::InTurn {
             joins: (waits && entry.hearing == Hearing::Yes).then(|| Arc::clone(&entry.me)),
-            passes_over: waits && yielded.is_some_and(|span| (TURN..LINGER).contains(&span)),
+            known: entry
+                .yielded
+                .as_ref()
+                .filter(|(_, at)| now.since(*at) < LINGER)
+                .map(|(name, at)| (Arc::clone(name), waits && now.since(*at) >= TURN)),
+        }
+    }
+
+    /// The answer to an ask that is left out: until when the lock is held, as far as is known.
+    ///
+    /// Asking is the safety net for holders that wake nobody and for wake-ups that got lost. The first in line asks every
+    /// `retry.delay`; whoever stands r places behind it, every (r + 1)-th time: a thousand processes then ask no more often
+    /// than eight, and the lock is still noticed as soon.
+    pub(super) fn skips(&mut self, now: Moment, key: &str) -> Option<Answer> {
+        let entry = self.entries.get_mut(key)?;
+        let is_over = entry.held_until.is_some_and(|end| end <= now);
+        if entry.patience == 0 || !entry.in_line || entry.hearing != Hearing::Yes || is_over {
+            return None;
+        }
+        entry.patience -= 1;
+        Some(Answer::Held { until: entry.held_until })
+    }
+
+    /// The server has told our place in line (0 for the first) and how long the lock is held.
+    pub(super) fn ranked(&mut self, key: &str, rank: u32, until: Option<Moment>) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.patience = rank;
+            entry.held_until = until;
         }
     }
 
@@ -106,28 +137,39 @@ impl Lines {
     }
 
     /// A save of somebody who waits has been answered: `Acquired`, put in line, or told that it is somebody else's turn.
-    pub(super) fn answered(&mut self, now: Moment, key: &str, joined: bool, acquired: bool, yields: bool) {
+    pub(super) fn answered(
+        &mut self,
+        now: Moment,
+        key: &str,
+        joined: bool,
+        acquired: bool,
+        yields: Option<&str>,
+    ) {
         let Some(entry) = self.entries.get_mut(key) else {
             return;
         };
         entry.in_line = joined && !acquired;
         entry.last_sign = now;
-        if yields {
-            entry.yielded_at = entry.yielded_at.filter(|at| now.since(*at) < LINGER).or(Some(now));
-        } else {
-            entry.yielded_at = None;
-        }
+        entry.patience = 0;
+        entry.yielded = yields.map(|name| match entry.yielded.take() {
+            Some((known, at)) if *known == *name && now.since(at) < LINGER => (known, at),
+            _ => (Arc::from(name), now),
+        });
     }
 
     /// A release has given up our place, and perhaps woken somebody else.
-    pub(super) fn released(&mut self, now: Moment, key: &Key, has_woken: bool, channels: &str) {
+    pub(super) fn released(&mut self, now: Moment, key: &Key, has_woken: Option<&str>, channels: &str) {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.in_line = false;
-            if has_woken {
+            if let Some(name) = has_woken {
                 entry.last_contended = now;
+                entry.yielded = Some((Arc::from(name), now));
             }
-        } else if has_woken {
+        } else if let Some(name) = has_woken {
             self.open(now, key, channels);
+            if let Some(entry) = self.entries.get_mut(key) {
+                entry.yielded = Some((Arc::from(name), now));
+            }
         }
     }
 
@@ -150,7 +192,7 @@ impl Lines {
         entry.waits = waits;
         entry.last_contended = now;
         if !waits {
-            entry.yielded_at = None;
+            entry.yielded = None;
             return std::mem::take(&mut entry.in_line)
                 .then(|| Step::Leave(key.clone(), Arc::clone(&entry.me)));
         }
@@ -202,7 +244,8 @@ impl Lines {
     /// A wake-up has come: it is our turn, unless nobody here waits any longer.
     pub(super) fn heard(&mut self, channel: &str) -> Option<Step> {
         let key = self.by_channel.get(channel)?;
-        let entry = self.entries.get(key)?;
+        let entry = self.entries.get_mut(key)?;
+        entry.patience = 0;
         Some(if entry.waits {
             Step::Wake(key.clone())
         } else {
@@ -233,6 +276,7 @@ impl Lines {
             if entry.waits {
                 if now.since(entry.last_sign) >= SIGN_OF_LIFE {
                     entry.last_sign = now;
+                    entry.patience = 0;
                     steps.push(Step::Wake(key.clone()));
                 }
                 return true;
@@ -269,9 +313,11 @@ impl Lines {
                 hearing: Hearing::No,
                 waits: false,
                 in_line: false,
-                yielded_at: None,
+                yielded: None,
                 last_contended: now,
                 last_sign: now,
+                patience: 0,
+                held_until: None,
             },
         );
     }
@@ -302,12 +348,12 @@ mod tests {
         let mut lines = Lines::new("p".into());
         assert_eq!(lines.manner(at(0), "k", true), Manner::Plain);
         assert_eq!(lines.watch(at(0), &key(), true, || "c:".into()), Some(Step::Subscribe(key())));
-        let deaf = Manner::InTurn { joins: None, passes_over: false };
+        let deaf = Manner::InTurn { joins: None, known: None };
         assert_eq!(lines.manner(at(0), "k", true), deaf, "who can't hear doesn't stand in line");
         assert_eq!(lines.subscribed(&key()), Some(Step::Wake(key())));
-        assert_eq!(lines.manner(at(1), "k", true), Manner::InTurn { joins: Some(me()), passes_over: false });
+        assert_eq!(lines.manner(at(1), "k", true), Manner::InTurn { joins: Some(me()), known: None });
         assert_eq!(lines.manner(at(1), "k", false), deaf, "who doesn't wait doesn't stand in line");
-        lines.answered(at(1), "k", true, false, false);
+        lines.answered(at(1), "k", true, false, None);
         assert_eq!(lines.heard("c:p-1"), Some(Step::Wake(key())));
         assert_eq!(lines.watch(at(2), &key(), false, String::new), Some(leave()));
         assert_eq!(lines.heard("c:p-1"), Some(leave()), "it is the next one's turn");
@@ -317,16 +363,39 @@ mod tests {
     }
 
     #[test]
-    fn who_yields_for_a_whole_turn_passes_over_the_first() {
+    fn who_yields_for_a_whole_turn_passes_over_the_one_it_yielded_to_and_nobody_else() {
+        let mut lines = Lines::new("p".into());
+        let known = |lines: &Lines, millis| match lines.manner(at(millis), "k", true) {
+            Manner::InTurn { known, .. } => known.map(|(name, passes_over)| (name.to_string(), passes_over)),
+            Manner::Plain => None,
+        };
+        lines.watch(at(0), &key(), true, || "c:".into());
+        lines.subscribed(&key());
+        lines.answered(at(0), "k", true, false, Some("other"));
+        assert_eq!(known(&lines, 4), Some(("other".into(), false)));
+        lines.answered(at(4), "k", true, false, Some("other"));
+        assert_eq!(known(&lines, 5), Some(("other".into(), true)));
+        lines.answered(at(5), "k", true, false, Some("third"));
+        assert_eq!(known(&lines, 9), Some(("third".into(), false)), "it has its turn first");
+        lines.answered(at(9), "k", true, false, None);
+        assert_eq!(known(&lines, 20), None);
+    }
+
+    #[test]
+    fn whoever_stands_far_back_asks_less_often_unless_it_is_woken_or_the_lease_is_over() {
         let mut lines = Lines::new("p".into());
         lines.watch(at(0), &key(), true, || "c:".into());
         lines.subscribed(&key());
-        lines.answered(at(0), "k", true, false, true);
-        assert_eq!(lines.manner(at(4), "k", true), Manner::InTurn { joins: Some(me()), passes_over: false });
-        lines.answered(at(4), "k", true, false, true);
-        assert_eq!(lines.manner(at(5), "k", true), Manner::InTurn { joins: Some(me()), passes_over: true });
-        lines.answered(at(5), "k", true, false, false);
-        assert_eq!(lines.manner(at(6), "k", true), Manner::InTurn { joins: Some(me()), passes_over: false });
+        lines.answered(at(0), "k", true, false, None);
+        lines.ranked("k", 2, Some(at(100)));
+        let held = Some(Answer::Held { until: Some(at(100)) });
+        assert_eq!(lines.skips(at(1), "k"), held);
+        assert_eq!(lines.skips(at(2), "k"), held);
+        assert_eq!(lines.skips(at(3), "k"), None, "the third time it asks");
+        lines.ranked("k", 2, Some(at(100)));
+        assert_eq!(lines.skips(at(100), "k"), None, "the lease is over");
+        assert!(lines.heard("c:p-1").is_some());
+        assert_eq!(lines.skips(at(4), "k"), None, "it has been woken");
     }
 
     #[test]
@@ -334,7 +403,7 @@ mod tests {
         let mut lines = Lines::new("p".into());
         lines.watch(at(0), &key(), true, || "c:".into());
         lines.subscribed(&key());
-        lines.answered(at(0), "k", true, false, false);
+        lines.answered(at(0), "k", true, false, None);
         assert!(lines.unheard(&key()));
         assert_eq!(lines.retry(&key()), Some(Step::Subscribe(key())));
         assert_eq!(lines.retry(&key()), None, "it is under way");
@@ -348,15 +417,18 @@ mod tests {
         assert_eq!(lines.is_deaf(), [Step::Wake(key())]);
         let other = Key::new("o").unwrap();
         assert_eq!(lines.watch(at(0), &other, true, || "d:".into()), Some(Step::Wake(other.clone())));
-        assert_eq!(lines.manner(at(0), "o", true), Manner::InTurn { joins: None, passes_over: false });
+        assert_eq!(lines.manner(at(0), "o", true), Manner::InTurn { joins: None, known: None });
     }
 
     #[test]
     fn a_release_that_woke_somebody_makes_the_next_acquire_polite() {
         let mut lines = Lines::new("p".into());
-        lines.released(at(0), &key(), false, "c:");
+        lines.released(at(0), &key(), None, "c:");
         assert_eq!(lines.manner(at(0), "k", true), Manner::Plain);
-        lines.released(at(0), &key(), true, "c:");
-        assert_eq!(lines.manner(at(1), "k", true), Manner::InTurn { joins: None, passes_over: false });
+        lines.released(at(0), &key(), Some("other"), "c:");
+        assert_eq!(
+            lines.manner(at(1), "k", true),
+            Manner::InTurn { joins: None, known: Some(("other".into(), false)) }
+        );
     }
 }

@@ -4,6 +4,7 @@
 //! again with a growing pause, until it has succeeded or nobody waits any longer. Where another try can't help (a wrong
 //! password), everybody hears of it at once.
 
+use std::io::{Error, ErrorKind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, RedisError, Value};
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::connect::{Opened, Refusal, Target, open};
 use super::sentinel;
@@ -38,6 +39,20 @@ pub(super) enum Destination {
 pub(super) struct Live {
     pub(super) connection: MultiplexedConnection,
     pub(super) number: u64,
+    /// Who we are to the server, over this connection.
+    identity: Option<Arc<Identity>>,
+}
+
+/// A connection as the server knows it: `CLIENT INFO`'s `id` and `addr`.
+///
+/// What was sent over a connection may reach the server long after the connection has been given up, from the network or
+/// from a queue of the operating system: a lock may come to be saved after the engine has found out that it wasn't. So the
+/// next connection begins by killing the old one at the server. Number and address together are never those of somebody
+/// else, on another server or after a restart either.
+#[derive(Debug)]
+struct Identity {
+    id: String,
+    address: String,
 }
 
 /// See the [module documentation](self).
@@ -60,6 +75,8 @@ struct State {
     trouble: Option<Refusal>,
     /// How many connections there have been.
     number: u64,
+    /// Connections that were given up while commands were under way.
+    suspects: Vec<Arc<Identity>>,
     needless_password: bool,
 }
 
@@ -180,10 +197,10 @@ impl Inner {
     }
 
     /// Notes what came of a try; tells whether it was the last.
-    fn conclude(self: &Arc<Self>, outcome: Result<Opened, Refusal>) -> bool {
+    fn conclude(self: &Arc<Self>, outcome: Result<(Opened, Option<Identity>), Refusal>) -> bool {
         let mut state = self.lock();
         match outcome {
-            Ok(opened) => {
+            Ok((opened, identity)) => {
                 state.number += 1;
                 let number = state.number;
                 let inner = Arc::downgrade(self);
@@ -195,7 +212,8 @@ impl Inner {
                 });
                 state.needless_password |= opened.needless_password;
                 state.trouble = None;
-                let live = Live { connection: opened.connection, number };
+                state.suspects.clear();
+                let live = Live { connection: opened.connection, number, identity: identity.map(Arc::new) };
                 state.phase = Phase::Up(live, runner.abort_handle());
                 true
             }
@@ -210,7 +228,7 @@ impl Inner {
         }
     }
 
-    async fn try_open(&self) -> Result<Opened, Refusal> {
+    async fn try_open(&self) -> Result<(Opened, Option<Identity>), Refusal> {
         let settings = &*self.settings;
         let pushes = self.pushes.clone().map(|(id, pushes)| move |push| pushes.send((id, push)));
         let address = match (&self.destination, &settings.deployment) {
@@ -222,11 +240,21 @@ impl Inner {
         };
         let target =
             Target { address: &address, login: &settings.login, tls: settings.tls.as_ref(), db: settings.db };
-        let mut opened = open(settings, target, pushes).await?;
+        let mut opened = timeout(settings.attempt_timeout(), open(settings, target, pushes))
+            .await
+            .map_err(|_| Error::new(ErrorKind::TimedOut, format!("{address} doesn't answer")))??;
         if matches!(self.destination, Destination::Primary) {
             sentinel::check_role(&mut opened, &address).await?;
         }
-        Ok(opened)
+        if self.pushes.is_some() {
+            return Ok((opened, None)); // nothing is saved over it
+        }
+        let suspects = self.lock().suspects.clone();
+        for suspect in suspects {
+            suspect.kill(&mut opened).await?;
+        }
+        let identity = Identity::over(&mut opened).await?;
+        Ok((opened, identity))
     }
 
     fn lost(&self, number: u64) {
@@ -234,12 +262,43 @@ impl Inner {
         match &state.phase {
             Phase::Up(live, runner) if live.number == number => {
                 runner.abort();
+                let suspect = live.identity.clone();
+                state.suspects.extend(suspect);
                 state.phase = Phase::Down;
             }
             _ => return,
         }
         drop(state);
         self.changes.send_replace(());
+    }
+}
+
+impl Identity {
+    /// Asks the server. One that is too old to tell, or doesn't let us ask, isn't told to kill anybody later.
+    async fn over(opened: &mut Opened) -> Result<Option<Self>, Refusal> {
+        let mut command = redis::cmd("CLIENT");
+        command.arg("INFO");
+        let text = match ask(opened, &command).await {
+            Ok(Value::BulkString(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
+            Ok(Value::VerbatimString { text, .. }) => text,
+            Err(error) if error.is_unrecoverable_error() => return Err(error.into()),
+            _ => return Ok(None),
+        };
+        let field = |name: &str| {
+            let mut fields = text.split_whitespace().filter_map(|field| field.split_once('='));
+            fields.find(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
+        };
+        Ok(field("id").zip(field("addr")).map(|(id, address)| Self { id, address }))
+    }
+
+    /// Sees to it that the server performs nothing more of what was sent over the connection.
+    async fn kill(&self, opened: &mut Opened) -> Result<(), Refusal> {
+        let mut command = redis::cmd("CLIENT");
+        command.arg("KILL").arg("ID").arg(&self.id).arg("ADDR").arg(&self.address);
+        match ask(opened, &command).await {
+            Err(error) if error.is_unrecoverable_error() => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 }
 

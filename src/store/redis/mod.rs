@@ -22,6 +22,8 @@ mod connect;
 mod exchange;
 mod line;
 mod link;
+#[cfg(any(test, feature = "testing"))]
+pub mod model;
 mod request;
 mod router;
 mod scripts;
@@ -115,6 +117,10 @@ impl LockStore for RedisStore {
     fn execute(&self, batch: Vec<Command>, patience: Duration) -> BoxFuture<'_, Vec<Reply>> {
         let requests = batch.into_iter().map(Request::Command).collect();
         Box::pin(exchange::perform(&self.0, requests, patience))
+    }
+
+    fn lane(&self, key: &Key) -> u32 {
+        self.0.router.lane(key.as_str())
     }
 
     fn on_wake_up(&self, listener: WakeUp) {

@@ -26,17 +26,14 @@ pub(super) enum Request {
 impl Request {
     pub(super) fn key(&self) -> &Key {
         match self {
-            Self::Leave(key, _)
-            | Self::Command(
-                Command::Save { key, .. }
-                | Command::Confirm { key, .. }
-                | Command::HandOver { key, .. }
-                | Command::Delete { key, .. }
-                | Command::ForceDelete { key }
-                | Command::Extend { key, .. }
-                | Command::Exists { key },
-            ) => key,
+            Self::Leave(key, _) => key,
+            Self::Command(command) => command.key(),
         }
+    }
+
+    /// Whether it may be performed any number of times.
+    pub(super) fn changes_nothing(&self) -> bool {
+        matches!(self, Self::Command(Command::Confirm { .. } | Command::Exists { .. }))
     }
 
     /// The word that stands for it in errors.
@@ -88,9 +85,11 @@ pub(super) fn encode(
         Request::Command(command) => match command {
             Command::Save { owner, ttl, .. } => match manner {
                 Manner::Plain => set(key, owner, *ttl),
-                Manner::InTurn { joins, passes_over } => {
+                Manner::InTurn { joins, known } => {
                     let mut cmd = with_line(&ACQUIRE, in_full, setting, request.key(), joins.as_deref());
-                    cmd.arg(if *passes_over && setting.has_lines { "1" } else { "" }).arg(name(owner));
+                    let known = known.as_ref().filter(|_| setting.has_lines);
+                    cmd.arg(known.map_or("", |(name, _)| name));
+                    cmd.arg(known.map_or("", |(_, over)| if *over { "1" } else { "" })).arg(name(owner));
                     ttl_arg(&mut cmd, *ttl);
                     cmd.arg(millis(line::LINE_LIFETIME));
                     cmd
@@ -179,10 +178,12 @@ fn claimed(holder: &Holder) -> &str {
 #[derive(Debug, PartialEq)]
 pub(super) struct Meaning {
     pub(super) answer: Answer,
-    /// A save: the lock is free, but it is somebody else's turn.
-    pub(super) yields: bool,
-    /// A release: somebody has been woken.
-    pub(super) has_woken: bool,
+    /// A save: the lock is free, but it is that one's turn.
+    pub(super) yields: Option<String>,
+    /// A release: that one has been woken.
+    pub(super) has_woken: Option<String>,
+    /// A save that was refused: our place in line, 0 for the first.
+    pub(super) rank: u32,
 }
 
 /// Understands an answer that isn't an error. `sent_at`: before the request was sent, `now`: after the answer came.
@@ -192,26 +193,36 @@ pub(super) fn decode(
     sent_at: Moment,
     now: Moment,
 ) -> Result<Meaning, Error> {
-    let plainly = |answer| Ok(Meaning { answer, yields: false, has_woken: false });
+    let plainly = |answer| Ok(Meaning { answer, yields: None, has_woken: None, rank: 0 });
     let lease = |expires_at| Answer::Acquired(Lease { id: LeaseId::default(), expires_at });
     let command = match request {
         Request::Leave(..) => return plainly(Answer::Done),
         Request::Command(command) => command,
     };
+    let granted = || match command {
+        Command::Save { ttl, .. } | Command::HandOver { ttl, .. } | Command::Extend { ttl, .. } => {
+            plainly(lease(ttl.expiry_from(sent_at)))
+        }
+        _ => Err(nonsense(request)),
+    };
     match (command, value) {
         (Command::Save { .. }, Value::Okay)
-        | (Command::HandOver { .. } | Command::Extend { .. }, Value::Int(1)) => plainly(lease(None)),
+        | (Command::HandOver { .. } | Command::Extend { .. }, Value::Int(1)) => granted(),
         (Command::Save { .. }, Value::Nil) => plainly(Answer::Held { until: None }),
         (Command::Save { .. }, Value::Array(parts)) => match parts.as_slice() {
-            [Value::Int(1), _] => plainly(lease(None)),
+            [Value::Int(1), _] => granted(),
             // The server counts whole milliseconds and frees a key when more than those have passed.
-            [Value::Int(0), Value::Int(millis)] => {
-                plainly(Answer::Held { until: after(now, millis.saturating_add(i64::from(*millis >= 0))) })
-            }
-            [Value::Int(2), _] => Ok(Meaning {
+            [Value::Int(0), Value::Int(millis), Value::Int(rank)] => Ok(Meaning {
+                answer: Answer::Held { until: after(now, millis.saturating_add(i64::from(*millis >= 0))) },
+                yields: None,
+                has_woken: None,
+                rank: u32::try_from(*rank).unwrap_or(0),
+            }),
+            [Value::Int(2), Value::BulkString(name)] => Ok(Meaning {
                 answer: Answer::Held { until: Some(now + TURN) },
-                yields: true,
-                has_woken: false,
+                yields: Some(String::from_utf8_lossy(name).into_owned()),
+                has_woken: None,
+                rank: 0,
             }),
             _ => Err(nonsense(request)),
         },
@@ -220,10 +231,13 @@ pub(super) fn decode(
         (Command::HandOver { .. } | Command::Extend { .. } | Command::Delete { .. }, Value::Int(0)) => {
             plainly(Answer::NotOwned)
         }
-        (Command::Delete { .. }, Value::Int(result @ (1 | 2))) => {
-            Ok(Meaning { answer: Answer::Done, yields: false, has_woken: *result == 2 })
+        (Command::Delete { .. }, Value::BulkString(name)) => {
+            let has_woken = Some(String::from_utf8_lossy(name).into_owned());
+            Ok(Meaning { answer: Answer::Done, yields: None, has_woken, rank: 0 })
         }
-        (Command::ForceDelete { .. }, Value::Int(_)) => plainly(Answer::Done),
+        (Command::Delete { .. }, Value::Int(1)) | (Command::ForceDelete { .. }, Value::Int(_)) => {
+            plainly(Answer::Done)
+        }
         (Command::Exists { .. }, Value::Int(count)) => plainly(Answer::Exists(*count > 0)),
         _ => Err(nonsense(request)),
     }

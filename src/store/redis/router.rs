@@ -70,6 +70,16 @@ impl Router {
         matches!(self.plan, Plan::Cluster { .. })
     }
 
+    /// The same number for keys that the same node holds, as far as is known.
+    pub(super) fn lane(&self, key: &str) -> u32 {
+        match &self.plan {
+            Plan::One(_) => 0,
+            Plan::Cluster { map, .. } => {
+                lock(map).slots.get(usize::from(slot(key))).copied().unwrap_or(UNKNOWN).into()
+            }
+        }
+    }
+
     /// The link to the node that holds a key.
     pub(super) async fn link(&self, key: &str, deadline: Instant) -> Result<Link, Refusal> {
         match &self.plan {

@@ -30,9 +30,12 @@ use redis::{Cmd, Script};
 ///
 /// `wake(line, ...)`: tells the first in line, after taking out whoever has died; returns who was told. A user who may not
 /// publish finds everybody dead, and the others poll.
+///
+/// What stands before it is done first: most releases find no line, and making the function costs more than looking.
 macro_rules! with_wake {
-    ($body:literal) => {
+    ($before:literal, $body:literal) => {
         concat!(
+            $before,
             "
 local function wake(except)
   if ARGV[1] == '' then return nil end
@@ -81,22 +84,27 @@ macro_rules! lua {
 }
 
 /// Acquires in turn. Keys: lock, line. Arguments: command that publishes, channels, who we are in line (empty: we aren't),
-/// whether to pass over the first (`1`), owner, TTL (empty: none), how long the line lasts.
+/// whom we know to have been woken (empty: nobody), whether that one is passed over (`1`), owner, TTL (empty: none), how
+/// long the line lasts.
 ///
-/// Returns `{1, 0}`: acquired; `{0, ms}`: held so long by somebody (`-1`: without end); `{2, 0}`: free, but somebody
-/// else's turn. Unless acquired, we are in line afterwards.
+/// Returns `{1, 0}`: acquired; `{0, ms, place}`: held so long by somebody (`-1`: without end), and our place in line (0 is
+/// the first); `{2, name}`: free, but that one's turn. Unless acquired, we are in line afterwards.
 pub(super) static ACQUIRE: Lua = lua!(with_wake!(
+    "",
     "
 local me = ARGV[3]
 local held = redis.call('exists', KEYS[1]) == 1
 local first = nil
 if not held then
-  if ARGV[4] == '1' then redis.call('zremrangebyrank', KEYS[2], 0, 0) else first = wake(me) end
+  if ARGV[4] ~= '' and redis.call('zrange', KEYS[2], 0, 0)[1] == ARGV[4] then
+    if ARGV[5] == '1' then redis.call('zrem', KEYS[2], ARGV[4]) else first = ARGV[4] end
+  end
+  first = first or wake(me)
   if not first or first == me then
-    if ARGV[6] == '' then
-      redis.call('set', KEYS[1], ARGV[5])
+    if ARGV[7] == '' then
+      redis.call('set', KEYS[1], ARGV[6])
     else
-      redis.call('set', KEYS[1], ARGV[5], 'PX', ARGV[6])
+      redis.call('set', KEYS[1], ARGV[6], 'PX', ARGV[7])
     end
     if me ~= '' then redis.call('zrem', KEYS[2], me) end
     return {1, 0}
@@ -107,29 +115,34 @@ if me ~= '' then
     local last = redis.call('zrange', KEYS[2], -1, -1, 'WITHSCORES')[2]
     redis.call('zadd', KEYS[2], (tonumber(last) or 0) + 1, me)
   end
-  redis.call('pexpire', KEYS[2], ARGV[7])
+  redis.call('pexpire', KEYS[2], ARGV[8])
 end
-if held then return {0, redis.call('pttl', KEYS[1])} end
-return {2, 0}
+if held then
+  return {0, redis.call('pttl', KEYS[1]), me ~= '' and redis.call('zrank', KEYS[2], me) or 0}
+end
+return {2, first}
 "
 ));
 
 /// Releases. Keys: lock, line. Arguments: command that publishes, channels, who we are in line, owner.
 ///
-/// Returns 0: not ours; 1: released; 2: released, and somebody was woken. Our own place in line is given up: we have just
-/// had our turn.
+/// Returns 0: not ours; 1: released; a name: released, and that one was woken. Our own place in line is given up: we have
+/// just had our turn.
 pub(super) static RELEASE: Lua = lua!(with_wake!(
     "
 if redis.call('get', KEYS[1]) ~= ARGV[4] then return 0 end
 redis.call('del', KEYS[1])
 if ARGV[3] ~= '' then redis.call('zrem', KEYS[2], ARGV[3]) end
-if wake(nil) then return 2 end
-return 1
+if ARGV[1] == '' or redis.call('exists', KEYS[2]) == 0 then return 1 end
+",
+    "
+return wake(nil) or 1
 "
 ));
 
 /// Releases whoever holds it. Keys and the first three arguments as for [`RELEASE`]. Returns how many locks there were.
 pub(super) static RELEASE_BY_FORCE: Lua = lua!(with_wake!(
+    "",
     "
 local were = redis.call('del', KEYS[1])
 wake(nil)
@@ -139,6 +152,7 @@ return were
 
 /// Leaves the line. Keys and arguments as for [`RELEASE_BY_FORCE`]. If it was our turn, it is the next one's now.
 pub(super) static LEAVE: Lua = lua!(with_wake!(
+    "",
     "
 redis.call('zrem', KEYS[2], ARGV[3])
 if redis.call('exists', KEYS[1]) == 0 then wake(nil) end

@@ -148,6 +148,12 @@ impl Settings {
         }
     }
 
+    /// How long one attempt to connect may take: no longer than anybody would wait for it, so that the sentinels or the
+    /// other nodes are asked again soon; but not less than a slow network needs.
+    pub(super) fn attempt_timeout(&self) -> Duration {
+        self.connect_timeout.min(self.command_timeout.max(Duration::from_secs(2)))
+    }
+
     /// The address to use for one that a server has told.
     pub(super) fn translate(&self, told: Address) -> Address {
         let name = told.to_string();
