@@ -230,10 +230,8 @@ export class Lock {
    * @internal
    */
   [SETTLED](lease: Lease | null, isFirst: boolean, isTainted = false): void {
-    if (isFirst) {
-      this.#isFirstUnderWay = false
-      if (isTainted) this.#owner = undefined
-    }
+    if (isFirst) this.#isFirstUnderWay = false
+    if (isTainted && !this.#isFirstUnderWay) this.#owner = undefined
     if (lease !== null) this.#take(lease, isFirst)
   }
 

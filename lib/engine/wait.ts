@@ -51,6 +51,11 @@ export class Wait implements Ticketed {
     this.#settle((this.#flags & WANTS_LEASE) !== 0 ? null : false)
   }
 
+  /** The abort has been told already; that the owner must not be used again is known only now. */
+  protected taint(): void {
+    this.#acquirer[SETTLED](null, false, true)
+  }
+
   closed(): void {
     this.failed(new E_LOCK_CLOSED())
   }
@@ -93,8 +98,7 @@ export class AbortableWait extends Wait {
     this.#onAbort = () => {
       this.#isAborted = true
       cancel(this)
-      // A save may be under way: if it succeeds, its lease is deleted by its owner.
-      super.failed(signal.reason, true)
+      super.failed(signal.reason)
     }
     onAbort(signal, this.#onAbort)
   }
@@ -108,7 +112,10 @@ export class AbortableWait extends Wait {
   }
 
   override refused(isTainted?: boolean): void {
-    if (this.#isAborted) return
+    if (this.#isAborted) {
+      if (isTainted) this.taint()
+      return
+    }
     this.#forget()
     super.refused(isTainted)
   }

@@ -384,16 +384,6 @@ impl Machine {
         self.deadlines.next(|at, due| matters(lobby, ops, at, due))
     }
 
-    /// Whether a lease of that owner is being cleaned up in the background, so that it can't be acquired for again: the
-    /// clean-up would take it away.
-    #[must_use]
-    pub fn is_forgetting(&self, key: &Key, owner: &Owner) -> bool {
-        self.ops.iter().any(|(_, op)| match op {
-            Op::Forget { key: known, holder: Holder::Owner(holder), .. } => known == key && holder == owner,
-            _ => false,
-        })
-    }
-
     /// How many waiters there are.
     #[must_use]
     pub fn waiter_count(&self) -> usize {

@@ -10,6 +10,19 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 impl Machine {
+    /// Whether a lease of that owner is being cleaned up in the background, or may have to be: then nothing may be acquired
+    /// for it again, for the clean-up would take it away.
+    #[must_use]
+    pub fn is_forgetting(&self, key: &Key, owner: &Owner) -> bool {
+        self.ops.iter().any(|(_, op)| match op {
+            Op::Forget { key: known, holder: Holder::Owner(holder), .. } => known == key && holder == owner,
+            Op::Save { attempt, .. } | Op::HandOver { attempt, .. } => {
+                attempt.key == *key && attempt.owner == *owner
+            }
+            _ => false,
+        })
+    }
+
     /// Gives a lease that nobody took to the next waiter, or deletes it.
     pub(super) fn pass_on(
         &mut self,

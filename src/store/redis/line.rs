@@ -16,6 +16,9 @@ pub(super) const TURN: Duration = Duration::from_millis(5);
 /// an acquire on it stands in line instead of pushing in.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 
+/// How long a place in line is kept that nobody here stands in any longer.
+const LEAVE_PAUSE: Duration = Duration::from_millis(250);
+
 /// How long the server keeps a line that nobody touches.
 pub(super) const LINE_LIFETIME: Duration = Duration::from_secs(300);
 
@@ -33,6 +36,7 @@ enum Hearing {
 }
 
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // each of them is independent of the others
 struct Entry {
     /// Who we are in line. Not used again after the entry has gone, so that an old subscription can't end a new one.
     me: Arc<str>,
@@ -42,6 +46,12 @@ struct Entry {
     waits: bool,
     /// The server has us in line.
     in_line: bool,
+    /// We are being taken out of the line. Until that is done nobody joins it, for the one could undo the other.
+    leaving: bool,
+    /// Since when a save is under way that joins the line; it may be our turn before we know that we stand there.
+    joining_since: Option<Moment>,
+    /// It was our turn before anybody here was known to wait.
+    missed_turn: bool,
     /// To whom we have left a free lock, and since when.
     yielded: Option<(Arc<str>, Moment)>,
     /// When the last wait ended, or somebody else was woken by our release.
@@ -76,6 +86,19 @@ pub(super) enum Step {
     Wake(Key),
 }
 
+impl Entry {
+    fn leave(&mut self, key: &Key) -> Step {
+        self.in_line = false;
+        self.missed_turn = false;
+        self.leaving = true;
+        Step::Leave(key.clone(), Arc::clone(&self.me))
+    }
+
+    fn is_joining(&self, now: Moment) -> bool {
+        self.joining_since.is_some_and(|since| now.since(since) < LINGER)
+    }
+}
+
 /// The lines of one store.
 #[derive(Debug)]
 pub(super) struct Lines {
@@ -94,12 +117,16 @@ impl Lines {
     }
 
     /// How to send a save; `waits` tells whether the caller will wait if it is refused.
-    pub(super) fn manner(&self, now: Moment, key: &str, waits: bool) -> Manner {
-        let Some(entry) = self.entries.get(key) else {
+    pub(super) fn manner(&mut self, now: Moment, key: &str, waits: bool) -> Manner {
+        let Some(entry) = self.entries.get_mut(key) else {
             return Manner::Plain;
         };
+        let joins = waits && entry.hearing == Hearing::Yes && !entry.leaving;
+        if joins {
+            entry.joining_since = Some(now);
+        }
         Manner::InTurn {
-            joins: (waits && entry.hearing == Hearing::Yes).then(|| Arc::clone(&entry.me)),
+            joins: joins.then(|| Arc::clone(&entry.me)),
             known: entry
                 .yielded
                 .as_ref()
@@ -149,6 +176,8 @@ impl Lines {
             return;
         };
         entry.in_line = joined && !acquired;
+        entry.joining_since = None;
+        entry.missed_turn &= !acquired;
         entry.last_sign = now;
         entry.patience = 0;
         entry.yielded = yields.map(|name| match entry.yielded.take() {
@@ -192,9 +221,12 @@ impl Lines {
         entry.waits = waits;
         entry.last_contended = now;
         if !waits {
+            // The place in line is kept for a while: perhaps somebody waits again at once.
             entry.yielded = None;
-            return std::mem::take(&mut entry.in_line)
-                .then(|| Step::Leave(key.clone(), Arc::clone(&entry.me)));
+            return None;
+        }
+        if std::mem::take(&mut entry.missed_turn) {
+            return Some(Step::Wake(key.clone()));
         }
         if !can_hear {
             // Asked in turn, the server tells when the lease ends.
@@ -242,15 +274,25 @@ impl Lines {
     }
 
     /// A wake-up has come: it is our turn, unless nobody here waits any longer.
-    pub(super) fn heard(&mut self, channel: &str) -> Option<Step> {
+    pub(super) fn heard(&mut self, now: Moment, channel: &str) -> Option<Step> {
         let key = self.by_channel.get(channel)?;
         let entry = self.entries.get_mut(key)?;
         entry.patience = 0;
-        Some(if entry.waits {
-            Step::Wake(key.clone())
-        } else {
-            Step::Leave(key.clone(), Arc::clone(&entry.me))
-        })
+        if entry.waits {
+            return Some(Step::Wake(key.clone()));
+        }
+        if entry.is_joining(now) {
+            entry.missed_turn = true;
+            return None;
+        }
+        Some(entry.leave(key))
+    }
+
+    /// We have been taken out of the line.
+    pub(super) fn left(&mut self, key: &Key, me: &str) -> Option<Step> {
+        let entry = self.entries.get_mut(key).filter(|entry| *entry.me == *me)?;
+        entry.leaving = false;
+        (entry.waits && !entry.in_line).then(|| Step::Wake(key.clone()))
     }
 
     /// Keys that somebody here waits for.
@@ -281,11 +323,12 @@ impl Lines {
                 }
                 return true;
             }
-            if now.since(entry.last_contended) < LINGER || entry.hearing == Hearing::Soon {
-                return true;
+            let idle_for = now.since(entry.last_contended);
+            if (entry.in_line && idle_for >= LEAVE_PAUSE) || (entry.missed_turn && !entry.is_joining(now)) {
+                steps.push(entry.leave(key));
             }
-            if entry.in_line {
-                steps.push(Step::Leave(key.clone(), Arc::clone(&entry.me)));
+            if idle_for < LINGER || entry.hearing == Hearing::Soon || entry.leaving {
+                return true;
             }
             if entry.hearing == Hearing::Yes {
                 steps.push(Step::Unsubscribe(key.clone(), entry.channel.clone()));
@@ -313,6 +356,9 @@ impl Lines {
                 hearing: Hearing::No,
                 waits: false,
                 in_line: false,
+                leaving: false,
+                joining_since: None,
+                missed_turn: false,
                 yielded: None,
                 last_contended: now,
                 last_sign: now,
@@ -324,111 +370,4 @@ impl Lines {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key() -> Key {
-        Key::new("k").unwrap()
-    }
-
-    fn me() -> Arc<str> {
-        "p-1".into()
-    }
-
-    fn leave() -> Step {
-        Step::Leave(key(), "p-1".into())
-    }
-
-    fn at(millis: u64) -> Moment {
-        Moment::START + Duration::from_millis(millis)
-    }
-
-    #[test]
-    fn a_wait_subscribes_then_joins_and_the_subscription_lingers() {
-        let mut lines = Lines::new("p".into());
-        assert_eq!(lines.manner(at(0), "k", true), Manner::Plain);
-        assert_eq!(lines.watch(at(0), &key(), true, || "c:".into()), Some(Step::Subscribe(key())));
-        let deaf = Manner::InTurn { joins: None, known: None };
-        assert_eq!(lines.manner(at(0), "k", true), deaf, "who can't hear doesn't stand in line");
-        assert_eq!(lines.subscribed(&key()), Some(Step::Wake(key())));
-        assert_eq!(lines.manner(at(1), "k", true), Manner::InTurn { joins: Some(me()), known: None });
-        assert_eq!(lines.manner(at(1), "k", false), deaf, "who doesn't wait doesn't stand in line");
-        lines.answered(at(1), "k", true, false, None);
-        assert_eq!(lines.heard("c:p-1"), Some(Step::Wake(key())));
-        assert_eq!(lines.watch(at(2), &key(), false, String::new), Some(leave()));
-        assert_eq!(lines.heard("c:p-1"), Some(leave()), "it is the next one's turn");
-        assert_eq!(lines.tick(at(1001)), []);
-        assert_eq!(lines.tick(at(1002)), [Step::Unsubscribe(key(), "c:p-1".into())]);
-        assert!(lines.is_empty() && lines.by_channel.is_empty());
-    }
-
-    #[test]
-    fn who_yields_for_a_whole_turn_passes_over_the_one_it_yielded_to_and_nobody_else() {
-        let mut lines = Lines::new("p".into());
-        let known = |lines: &Lines, millis| match lines.manner(at(millis), "k", true) {
-            Manner::InTurn { known, .. } => known.map(|(name, passes_over)| (name.to_string(), passes_over)),
-            Manner::Plain => None,
-        };
-        lines.watch(at(0), &key(), true, || "c:".into());
-        lines.subscribed(&key());
-        lines.answered(at(0), "k", true, false, Some("other"));
-        assert_eq!(known(&lines, 4), Some(("other".into(), false)));
-        lines.answered(at(4), "k", true, false, Some("other"));
-        assert_eq!(known(&lines, 5), Some(("other".into(), true)));
-        lines.answered(at(5), "k", true, false, Some("third"));
-        assert_eq!(known(&lines, 9), Some(("third".into(), false)), "it has its turn first");
-        lines.answered(at(9), "k", true, false, None);
-        assert_eq!(known(&lines, 20), None);
-    }
-
-    #[test]
-    fn whoever_stands_far_back_asks_less_often_unless_it_is_woken_or_the_lease_is_over() {
-        let mut lines = Lines::new("p".into());
-        lines.watch(at(0), &key(), true, || "c:".into());
-        lines.subscribed(&key());
-        lines.answered(at(0), "k", true, false, None);
-        lines.ranked("k", 2, Some(at(100)));
-        let held = Some(Answer::Held { until: Some(at(100)) });
-        assert_eq!(lines.skips(at(1), "k"), held);
-        assert_eq!(lines.skips(at(2), "k"), held);
-        assert_eq!(lines.skips(at(3), "k"), None, "the third time it asks");
-        lines.ranked("k", 2, Some(at(100)));
-        assert_eq!(lines.skips(at(100), "k"), None, "the lease is over");
-        assert!(lines.heard("c:p-1").is_some());
-        assert_eq!(lines.skips(at(4), "k"), None, "it has been woken");
-    }
-
-    #[test]
-    fn c6_a_lost_subscription_is_made_again_and_every_waiter_asks() {
-        let mut lines = Lines::new("p".into());
-        lines.watch(at(0), &key(), true, || "c:".into());
-        lines.subscribed(&key());
-        lines.answered(at(0), "k", true, false, None);
-        assert!(lines.unheard(&key()));
-        assert_eq!(lines.retry(&key()), Some(Step::Subscribe(key())));
-        assert_eq!(lines.retry(&key()), None, "it is under way");
-        assert_eq!(lines.subscribed(&key()), Some(Step::Wake(key())));
-    }
-
-    #[test]
-    fn without_subscriptions_a_wait_asks_in_turn_at_once() {
-        let mut lines = Lines::new("p".into());
-        lines.watch(at(0), &key(), true, || "c:".into());
-        assert_eq!(lines.is_deaf(), [Step::Wake(key())]);
-        let other = Key::new("o").unwrap();
-        assert_eq!(lines.watch(at(0), &other, true, || "d:".into()), Some(Step::Wake(other.clone())));
-        assert_eq!(lines.manner(at(0), "o", true), Manner::InTurn { joins: None, known: None });
-    }
-
-    #[test]
-    fn a_release_that_woke_somebody_makes_the_next_acquire_polite() {
-        let mut lines = Lines::new("p".into());
-        lines.released(at(0), &key(), None, "c:");
-        assert_eq!(lines.manner(at(0), "k", true), Manner::Plain);
-        lines.released(at(0), &key(), Some("other"), "c:");
-        assert_eq!(
-            lines.manner(at(1), "k", true),
-            Manner::InTurn { joins: None, known: Some(("other".into(), false)) }
-        );
-    }
-}
+mod tests;

@@ -34,6 +34,8 @@ pub(super) enum Wish {
     Step(Step),
     /// What became of a subscription, and over which link.
     Subscribed(Key, u64, Result<(), Refusal>),
+    /// We have been taken out of the key's line, where we were called so.
+    Left(Key, Arc<str>),
     /// Nothing but to be there: there is a line to look after.
     Stay,
 }
@@ -142,6 +144,12 @@ impl Subscriber {
     fn take(&mut self, inner: &Arc<Inner>, wish: Wish) {
         match wish {
             Wish::Stay => {}
+            Wish::Left(key, me) => {
+                let step = lock(&inner.lines).left(&key, &me);
+                if let Some(step) = step {
+                    self.perform(inner, step);
+                }
+            }
             Wish::Step(step) => self.perform(inner, step),
             Wish::Subscribed(key, link, Ok(())) => {
                 self.subscribed_over.insert(key.clone(), link);
@@ -182,11 +190,12 @@ impl Subscriber {
                 }
             }
             Step::Leave(key, me) => {
-                let inner = Arc::clone(inner);
+                let (inner, own) = (Arc::clone(inner), self.own.clone());
                 tokio::spawn(async move {
                     // If it fails, we are skipped once nobody hears us.
-                    let leave = vec![Request::Leave(key, me)];
+                    let leave = vec![Request::Leave(key.clone(), Arc::clone(&me))];
                     exchange::perform(&inner, leave, inner.settings.command_timeout).await;
+                    tell(&own, Wish::Left(key, me));
                 });
             }
         }
@@ -235,7 +244,7 @@ impl Subscriber {
         let channel = || data.first().and_then(|value| from_redis_value::<String>(value.clone()).ok());
         match kind {
             PushKind::Message | PushKind::SMessage => {
-                let step = channel().and_then(|channel| lock(&inner.lines).heard(&channel));
+                let step = channel().and_then(|channel| lock(&inner.lines).heard(inner.now(), &channel));
                 if let Some(step) = step {
                     self.perform(inner, step);
                 }

@@ -68,7 +68,7 @@ impl Member {
 
     /// How a command is to be sent now.
     #[must_use]
-    pub fn prepare(&self, now: Moment, command: Command) -> Call {
+    pub fn prepare(&mut self, now: Moment, command: Command) -> Call {
         let (manner, me) = match &command {
             Command::Save { key, waits, .. } => (self.lines.manner(now, key.as_str(), *waits), None),
             Command::Delete { key, .. } | Command::ForceDelete { key } => {
@@ -88,6 +88,9 @@ impl Member {
     }
 
     /// Understands the answer to a call that was sent at `sent_at`.
+    ///
+    /// # Errors
+    /// As the store has them, for an answer that makes no sense.
     pub fn understand(&mut self, sent_at: Moment, now: Moment, call: &Call, value: &Value) -> Reply {
         let meaning = decode(&call.request, value, sent_at, now);
         if let Ok(meaning) = &meaning {
@@ -114,6 +117,15 @@ impl Member {
         }
     }
 
+    /// A call that nobody waits for has been answered, or never will be.
+    pub fn left(&mut self, call: &Call) -> Option<Errand> {
+        let Request::Leave(key, me) = &call.request else {
+            return None;
+        };
+        let step = self.lines.left(key, me);
+        step.and_then(|step| self.errand(step))
+    }
+
     /// Somebody here begins to wait for a key, or the last one has stopped.
     pub fn watch(&mut self, now: Moment, key: &Key, waits: bool) -> Option<Errand> {
         let setting = self.setting;
@@ -137,8 +149,8 @@ impl Member {
     }
 
     /// Something has been published on a channel of ours.
-    pub fn heard(&mut self, channel: &str) -> Option<Errand> {
-        let step = self.lines.heard(channel);
+    pub fn heard(&mut self, now: Moment, channel: &str) -> Option<Errand> {
+        let step = self.lines.heard(now, channel);
         step.and_then(|step| self.errand(step))
     }
 

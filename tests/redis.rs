@@ -1,0 +1,251 @@
+//! The Redis store on real servers: the conformance suite on each kind of deployment, and processes that wait for each
+//! other. See `redis_servers` for how to run it.
+#![cfg(feature = "testing")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test stops at the first surprise
+
+use std::sync::{Arc, Mutex};
+
+use loquet::clock::SystemClock;
+use loquet::lease::Ttl;
+use loquet::store::conformance::{Later, check};
+use loquet::store::redis::RedisStore;
+use loquet::store::redis::settings::Settings;
+use tokio::time::{Instant, timeout};
+
+mod line;
+mod redis_servers;
+use line::{key, millis, owner, ttl, wait};
+use redis_servers::{
+    NO_POLL, Observer, PATIENCE, Process, alone, cluster, sentinels, shared, standalone, tls, until,
+};
+
+async fn conforms(settings: Option<Settings>, prefix: &str) {
+    if let Some(settings) = settings {
+        let store = RedisStore::new(settings, Arc::new(SystemClock), format!("{prefix}process"));
+        check(&mut Later(store), prefix).await;
+    }
+}
+
+#[tokio::test]
+async fn a_standalone_server_conforms() {
+    let _server = shared().await;
+    conforms(standalone(), "conformance:").await;
+}
+
+#[tokio::test]
+async fn a_server_behind_tls_conforms() {
+    conforms(tls(), "conformance:").await;
+}
+
+#[tokio::test]
+async fn a_primary_that_sentinels_know_conforms() {
+    conforms(sentinels(), "conformance:").await;
+}
+
+#[tokio::test]
+async fn a_cluster_conforms() {
+    conforms(cluster(), "conformance:").await;
+}
+
+/// The lock goes to and fro between two processes, by wake-ups alone. Among the keys are some whose braces matter in a
+/// cluster.
+async fn passes_between_processes(settings: Option<Settings>) {
+    let Some(settings) = settings else {
+        return;
+    };
+    let (here, there) = (Process::start(&settings, "here"), Process::start(&settings, "there"));
+    for text in ["turns", "{turns}:1", "turns:{2}", "turns{", "{}turns"] {
+        let name = key(text);
+        here.handle.acquire(name.clone(), owner(0), ttl(60_000), wait(NO_POLL)).await.unwrap().unwrap();
+        for round in 0..6 {
+            let (from, to) = if round % 2 == 0 { (&here, &there) } else { (&there, &here) };
+            let waiting =
+                tokio::spawn(to.handle.acquire(name.clone(), owner(round + 1), Ttl::FOREVER, wait(NO_POLL)));
+            // Released while the other one stands in line, on its way there, or hasn't begun to wait.
+            tokio::time::sleep(millis([50, 2, 0][usize::try_from(round % 3).unwrap()])).await;
+            from.handle.release(name.clone(), owner(round)).await.unwrap();
+            let lease = timeout(PATIENCE, waiting).await.expect("a wake-up was lost");
+            lease.unwrap().unwrap().unwrap();
+        }
+        here.handle.release(name.clone(), owner(6)).await.unwrap();
+        assert!(!there.handle.exists(name).await.unwrap());
+    }
+    assert!(here.notices().is_empty() && there.notices().is_empty(), "{:?}", here.notices());
+}
+
+#[tokio::test]
+async fn c8_a_release_wakes_a_waiter_in_another_process() {
+    let _server = shared().await;
+    passes_between_processes(standalone()).await;
+}
+
+#[tokio::test]
+async fn c8_a_release_wakes_a_waiter_in_another_process_behind_tls() {
+    passes_between_processes(tls()).await;
+}
+
+#[tokio::test]
+async fn c8_a_release_wakes_a_waiter_in_another_process_with_sentinels() {
+    passes_between_processes(sentinels()).await;
+}
+
+#[tokio::test]
+async fn c8_a_release_wakes_a_waiter_in_another_process_in_a_cluster() {
+    passes_between_processes(cluster()).await;
+}
+
+#[tokio::test]
+async fn c8_a_lease_that_ends_is_noticed_without_a_poll() {
+    let _server = shared().await;
+    let Some(settings) = standalone() else {
+        return;
+    };
+    let (here, there) = (Process::start(&settings, "ends-1"), Process::start(&settings, "ends-2"));
+    here.handle.acquire(key("ends"), owner(1), ttl(400), wait(NO_POLL)).await.unwrap().unwrap();
+    let start = Instant::now();
+    let acquire = there.handle.acquire(key("ends"), owner(2), ttl(60_000), wait(NO_POLL));
+    timeout(PATIENCE, acquire).await.expect("the end was not noticed").unwrap().unwrap();
+    assert!(start.elapsed() > millis(300), "granted while it was held: {:?}", start.elapsed());
+    there.handle.release(key("ends"), owner(2)).await.unwrap();
+}
+
+#[tokio::test]
+async fn processes_get_their_turn_in_the_order_of_their_arrival() {
+    let _server = shared().await;
+    let Some(settings) = standalone() else {
+        return;
+    };
+    let mut observer = Observer::new(&settings);
+    let processes: Vec<_> =
+        (0..8).map(|number| Arc::new(Process::start(&settings, &format!("order-{number}")))).collect();
+    let first = &processes[0];
+    first.handle.acquire(key("order"), owner(0), Ttl::FOREVER, wait(NO_POLL)).await.unwrap().unwrap();
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let mut tasks = Vec::new();
+    for number in [3, 1, 7, 5, 2, 6, 4] {
+        let (process, order) = (Arc::clone(&processes[number]), Arc::clone(&order));
+        let name = owner(u64::try_from(number).unwrap());
+        tasks.push(tokio::spawn(async move {
+            let acquire = process.handle.acquire(key("order"), name.clone(), Ttl::FOREVER, wait(NO_POLL));
+            acquire.await.unwrap().unwrap();
+            order.lock().unwrap().push(number);
+            process.handle.release(key("order"), name).await.unwrap();
+        }));
+        observer.wait_for_line("order", u32::try_from(tasks.len()).unwrap()).await;
+    }
+    first.handle.release(key("order"), owner(0)).await.unwrap();
+    for task in tasks {
+        timeout(PATIENCE, task).await.expect("somebody was forgotten").unwrap();
+    }
+    assert_eq!(*order.lock().unwrap(), [3, 1, 7, 5, 2, 6, 4]);
+    observer.wait_for_nothing("order").await;
+}
+
+#[tokio::test]
+async fn c13_a_waiter_that_goes_leaves_no_place_in_line_behind_and_no_subscription() {
+    let _server = shared().await;
+    let Some(settings) = standalone() else {
+        return;
+    };
+    let mut observer = Observer::new(&settings);
+    let [holder, goes, stays] = ["goes-0", "goes-1", "goes-2"].map(|name| Process::start(&settings, name));
+    holder.handle.acquire(key("goes"), owner(0), Ttl::FOREVER, wait(NO_POLL)).await.unwrap().unwrap();
+    let gone = goes.handle.acquire(key("goes"), owner(1), Ttl::FOREVER, wait(NO_POLL));
+    observer.wait_for_line("goes", 1).await;
+    let waiting = tokio::spawn(stays.handle.acquire(key("goes"), owner(2), Ttl::FOREVER, wait(NO_POLL)));
+    observer.wait_for_line("goes", 2).await;
+    drop(gone);
+    observer.wait_for_line("goes", 1).await;
+    holder.handle.release(key("goes"), owner(0)).await.unwrap();
+    timeout(PATIENCE, waiting)
+        .await
+        .expect("whoever has gone is still waited for")
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    stays.handle.release(key("goes"), owner(2)).await.unwrap();
+    observer.wait_for_nothing("goes").await;
+}
+
+/// The wake-up of one who goes in that moment isn't lost: the next in line gets it.
+#[tokio::test]
+async fn c11_a_turn_that_comes_to_somebody_who_goes_is_passed_on() {
+    let _server = shared().await;
+    let Some(settings) = standalone() else {
+        return;
+    };
+    let mut observer = Observer::new(&settings);
+    let [holder, goes, stays] = ["turn-0", "turn-1", "turn-2"].map(|name| Process::start(&settings, name));
+    for round in 0..20 {
+        holder.handle.acquire(key("turn"), owner(0), Ttl::FOREVER, wait(NO_POLL)).await.unwrap().unwrap();
+        let gone = goes.handle.acquire(key("turn"), owner(1), Ttl::FOREVER, wait(NO_POLL));
+        observer.wait_for_line("turn", 1).await;
+        let waiting = tokio::spawn(stays.handle.acquire(key("turn"), owner(2), Ttl::FOREVER, wait(NO_POLL)));
+        observer.wait_for_line("turn", 2).await;
+        let release = holder.handle.release(key("turn"), owner(0));
+        if round % 2 == 0 {
+            release.await.unwrap();
+        }
+        drop(gone);
+        timeout(PATIENCE, waiting).await.expect("the turn was lost").unwrap().unwrap().unwrap();
+        stays.handle.release(key("turn"), owner(2)).await.unwrap();
+    }
+    observer.wait_for_nothing("turn").await;
+}
+
+#[tokio::test]
+async fn a_hand_over_is_little_more_than_one_command() {
+    let _server = alone().await;
+    let Some(settings) = standalone() else {
+        return;
+    };
+    let mut observer = Observer::new(&settings);
+    let processes: Vec<_> =
+        (0..4).map(|number| Arc::new(Process::start(&settings, &format!("count-{number}")))).collect();
+    let holder = Process::start(&settings, "count-holder");
+    holder.handle.acquire(key("count"), owner(0), Ttl::FOREVER, wait(NO_POLL)).await.unwrap().unwrap();
+    let mut tasks = Vec::new();
+    for number in 0..400 {
+        let process = Arc::clone(&processes[usize::try_from(number % 4).unwrap()]);
+        tasks.push(tokio::spawn(async move {
+            let name = owner(1 + number);
+            let acquire = process.handle.acquire(key("count"), name.clone(), Ttl::FOREVER, wait(NO_POLL));
+            acquire.await.unwrap().unwrap();
+            process.handle.release(key("count"), name).await.unwrap();
+        }));
+    }
+    observer.wait_for_line("count", 4).await;
+    let mut scripts = || -> u64 {
+        let text: String = observer.ask(&["INFO", "commandstats"]);
+        let calls = |line: &str| line.split(['=', ',']).nth(1).unwrap().parse::<u64>().unwrap();
+        text.lines().filter(|line| line.starts_with("cmdstat_eval")).map(calls).sum()
+    };
+    let before = scripts();
+    holder.handle.release(key("count"), owner(0)).await.unwrap();
+    for task in tasks {
+        timeout(PATIENCE, task).await.expect("somebody was forgotten").unwrap();
+    }
+    let calls = scripts() - before;
+    assert!(calls <= 640, "{calls} commands for 400 hand-overs");
+    observer.wait_for_nothing("count").await;
+}
+
+/// Waits end by their own time; others in line are none the worse for it.
+#[tokio::test]
+async fn c9_a_wait_in_line_ends_by_its_timeout() {
+    let _server = shared().await;
+    let Some(settings) = standalone() else {
+        return;
+    };
+    let mut observer = Observer::new(&settings);
+    let (holder, waiter) = (Process::start(&settings, "time-0"), Process::start(&settings, "time-1"));
+    holder.handle.acquire(key("time"), owner(0), Ttl::FOREVER, wait(NO_POLL)).await.unwrap().unwrap();
+    let retry = loquet::engine::Retry { timeout: Some(millis(200)), ..wait(NO_POLL) };
+    let start = Instant::now();
+    let outcome = waiter.handle.acquire(key("time"), owner(1), Ttl::FOREVER, retry).await.unwrap();
+    assert_eq!(outcome, None);
+    assert!(start.elapsed() >= millis(200), "{:?}", start.elapsed());
+    until("nobody in line", || observer.in_line("time") == 0).await;
+    holder.handle.release(key("time"), owner(0)).await.unwrap();
+    observer.wait_for_nothing("time").await;
+}
