@@ -201,5 +201,5 @@ function scheduleIdleCheck(): void {
       isReferenced = false
       binding.setReferenced(environment, false)
     }
-  }, IDLE_CHECK_PAUSE)
+  }, IDLE_CHECK_PAUSE).unref() // until it fires, the reference itself keeps the event loop alive
 }

@@ -42,8 +42,18 @@ at_least() {
   [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]
 }
 
+# Whether Debian's packages may be installed without asking anybody.
+may_install() {
+  command -v apt-get >/dev/null && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }
+}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
 install_packages() {
-  apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+  as_root apt-get update &&
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
 }
 
 # require_tools NODE_VERSION: Node.js and Rust have to be there; what Debian's packages can bring is installed if we may.
@@ -74,7 +84,7 @@ require_tools() {
 
   # Rust links with it.
   if ! command -v cc >/dev/null; then
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    if may_install; then
       install_cc=true
     else
       missing+=('a C compiler, which Rust links with: sudo apt-get install gcc libc6-dev')
@@ -88,6 +98,45 @@ require_tools() {
   fi
   if $install_cc; then
     step 'Install gcc: cc is missing, Rust links with it' install_packages gcc libc6-dev
+  fi
+}
+
+# The oldest Redis that all tests run on.
+redis_wanted=7.0.0
+
+# require_servers: what the tests' private servers are made of has to be there too. Installed if we may.
+require_servers() {
+  local binary=${LOQUET_REDIS_SERVER:-redis-server} packages=() found
+
+  command -v "$binary" >/dev/null || packages+=(redis-server)
+  # It makes their certificates.
+  command -v openssl >/dev/null || packages+=(openssl)
+  if [ "${#packages[@]}" -gt 0 ]; then
+    if ! may_install; then
+      {
+        echo 'Something is missing that the tests start servers with:'
+        printf '  - %s\n' "${packages[@]}"
+        echo "On Debian and Ubuntu: sudo apt-get install ${packages[*]}"
+        echo "Elsewhere: https://redis.io/docs/latest/operate/oss_and_stack/install ($redis_wanted or later, with TLS)."
+        echo 'A binary that is not in the PATH can be named: LOQUET_REDIS_SERVER=/path/to/redis-server'
+      } >&2
+      exit 1
+    fi
+    step "Install ${packages[*]} for the tests' private servers" install_servers "${packages[@]}"
+  fi
+
+  found=$("$binary" --version | sed -n 's/.* v=\([0-9.]*\).*/\1/p')
+  if ! at_least "$redis_wanted" "$found"; then
+    echo "The tests need Redis $redis_wanted or later, $binary is $found: name another with LOQUET_REDIS_SERVER" >&2
+    exit 1
+  fi
+}
+
+# The package starts a server of its own, which the tests don't need.
+install_servers() {
+  install_packages "$@" || return 1
+  if command -v systemctl >/dev/null; then
+    as_root systemctl disable --now redis-server || true
   fi
 }
 

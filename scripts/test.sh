@@ -8,6 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/steps.sh
 
 require_tools 20.19.0
+require_servers
 install_dependencies
 
 typings_before=$(cat index.d.ts 2>/dev/null || true)

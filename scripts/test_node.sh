@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/steps.sh
 require_tools 20.19.0
+require_servers
 
 if [ ! -f build/index.js ]; then
   echo 'Nothing is built: run "npm run build" first' >&2
@@ -15,7 +16,7 @@ fi
 loud_step 'TypeScript: format' npx prettier --check .
 loud_step 'TypeScript: lints' npm run --silent lint
 loud_step 'TypeScript: types' npm run --silent typecheck
-loud_step 'Node.js: all suites' node --import tsx __test__/run.ts
+loud_step 'Node.js: all suites; Redis: standalone, TLS, sentinels, cluster' node --import tsx __test__/run.ts
 
 step 'Pack the package' bash scripts/pack.sh
 

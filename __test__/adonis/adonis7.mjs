@@ -1,6 +1,6 @@
 /**
- * Runs the tests of this folder against AdonisJS 7 on Node 24, with this package installed from its tarball under the
- * name `@adonisjs/lock`:
+ * Runs the tests of this folder, and those of the Redis store in an app, against AdonisJS 7 on Node 24, with this package
+ * installed from its tarball under the name `@adonisjs/lock`:
  *
  *     node __test__/adonis/adonis7.mjs <tarball> [folder]
  *
@@ -11,12 +11,23 @@
 
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const here = dirname(fileURLToPath(import.meta.url))
+const root = join(here, '..', '..')
+
+/** What is run, and what that needs: files, and folders with all their files. */
+const FILES = [
+  '__test__/adonis',
+  '__test__/redis/adonis_redis.spec.ts',
+  '__test__/redis/servers.ts',
+  '__test__/unit/observe.ts',
+  'scripts/redis',
+]
+
 const [own, runnerArguments] = splitArguments(process.argv.slice(2))
 const [tarball, folder = process.env.LOQUET_ADONIS7_DIR] = own
 
@@ -26,7 +37,7 @@ if (!tarball || !existsSync(tarball)) {
   process.exit(2)
 }
 
-const sandbox = resolve(folder || join(here, '..', '..', 'tmp', 'adonis7'))
+const sandbox = resolve(folder || join(root, 'tmp', 'adonis7'))
 mkdirSync(sandbox, { recursive: true })
 
 install()
@@ -76,6 +87,7 @@ function install() {
         '@adonisjs/assembler': '^8.0.0',
         '@adonisjs/core': '^7.0.0',
         '@adonisjs/lock': `file:./${name}`,
+        '@adonisjs/redis': '^10.0.2',
         '@japa/assert': '^4.2.0',
         '@japa/runner': '^5.3.0',
         '@types/node': '^24.0.0',
@@ -117,11 +129,11 @@ function install() {
 }
 
 function copyTests() {
-  const target = join(sandbox, '__test__', 'adonis')
-  rmSync(target, { recursive: true, force: true })
-  mkdirSync(target, { recursive: true })
-  for (const file of readdirSync(here)) {
-    if (file.endsWith('.ts')) copyFileSync(join(here, file), join(target, file))
+  for (const folder of ['__test__', 'scripts']) {
+    rmSync(join(sandbox, folder), { recursive: true, force: true })
+  }
+  for (const path of FILES) {
+    cpSync(join(root, path), join(sandbox, path), { recursive: true })
   }
 
   writeFileSync(
@@ -130,7 +142,7 @@ function copyTests() {
 import { configure, processCLIArgs, run } from '@japa/runner'
 
 processCLIArgs(process.argv.slice(2))
-configure({ files: ['__test__/adonis/**/*.spec.ts'], plugins: [assert()] })
+configure({ files: ['__test__/**/*.spec.ts'], plugins: [assert()] })
 run()
 `
   )

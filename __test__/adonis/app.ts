@@ -38,21 +38,25 @@ export function captureLog() {
 }
 
 /**
- * Boots an app that has the lock provider, and `lock` as what `config/lock.ts` exports. It is terminated when the test
- * ends, unless the test did that.
+ * Boots an app that has the lock provider, and `lock` as what `config/lock.ts` exports; with `redis` that of
+ * `config/redis.ts` and its provider too. It is terminated when the test ends, unless the test did that.
  */
 export async function bootApp(
   test: TestContext['test'],
   lock: unknown,
-  options: { environment?: Environment; destination?: NodeJS.WritableStream } = {}
+  options: { environment?: Environment; destination?: NodeJS.WritableStream; redis?: object } = {}
 ): Promise<ApplicationService> {
+  const { redis } = options
+  const providers = [() => import('loquet/lock_provider')]
+  if (redis) providers.push(() => import('@adonisjs/redis/redis_provider') as never)
   const app = new IgnitorFactory()
     .withCoreProviders()
     .withCoreConfig()
     .merge({
-      rcFileContents: { providers: [() => import('loquet/lock_provider')] },
+      rcFileContents: { providers },
       config: {
         lock,
+        ...(redis && { redis }),
         logger: defineLoggerConfig({
           default: 'app',
           loggers: {

@@ -13,6 +13,7 @@ const ENTRIES = [
   'loquet/lock_provider',
   'loquet/services/main',
   'loquet/drivers/memory',
+  'loquet/drivers/redis',
   'loquet/test_suite',
 ]
 

@@ -19,6 +19,7 @@ const NEIGHBOURS = [
   '@lukeed/ms',
   '@poppinss/exception',
   '@types/node',
+  'ioredis',
   'pino',
 ]
 

@@ -13,6 +13,7 @@ const ENTRIES: Record<string, string> = {
   '@verrou/core': 'loquet',
   '@verrou/core/types': 'loquet/types',
   '@verrou/core/drivers/memory': 'loquet/drivers/memory',
+  '@verrou/core/drivers/redis': 'loquet/drivers/redis',
   '@verrou/core/test_suite': 'loquet/test_suite',
   'adonis-lock': 'loquet',
   'adonis-lock/types': 'loquet/types',
@@ -26,11 +27,10 @@ const COMING_ENTRIES = [
   '@verrou/core/drivers/dynamodb',
   '@verrou/core/drivers/knex',
   '@verrou/core/drivers/kysely',
-  '@verrou/core/drivers/redis',
 ]
 
 /** Names of `./types` that come with the stores whose options they are. */
-const COMING_NAMES = ['KnexStoreOptions', 'KyselyOptions', 'RedisStoreOptions']
+const COMING_NAMES = ['KnexStoreOptions', 'KyselyOptions']
 
 /** Public members of the peers that ours don't have, and why. */
 const LEFT_OUT: Record<string, string> = {
@@ -66,10 +66,12 @@ const PROMISED: Record<string, string[]> = {
     'DatabaseAdapter',
     'DatabaseOptions',
     'DynamoDbOptions',
+    'RedisStoreOptions',
   ],
   'loquet/lock_provider': ['default'],
   'loquet/services/main': ['default'],
   'loquet/drivers/memory': ['memoryStore', 'MemoryStore'],
+  'loquet/drivers/redis': ['redisStore', 'RedisStore'],
   'loquet/test_suite': ['registerStoreTestSuite'],
 }
 

@@ -262,28 +262,37 @@ test.group('architecture | TypeScript', () => {
     )
   })
 
-  test('what `.`, `./drivers/memory` and `./test_suite` load needs neither AdonisJS nor Japa', ({
+  test('what `.`, the drivers and `./test_suite` load needs neither AdonisJS nor Japa nor ioredis', ({
     assert,
   }) => {
-    for (const entry of ['index', 'drivers/memory', 'test_suite']) {
+    for (const entry of ['index', 'drivers/memory', 'drivers/redis', 'test_suite']) {
       const outside = reach(
         `build/${entry}.js`,
         (from, specifier) => join(dirname(from), specifier),
         ({ kind }) => kind === 'static'
       )
-      const found = [...outside].filter(([specifier]) => /^@(adonisjs|japa)\//.test(specifier))
+      const found = [...outside].filter(([specifier]) =>
+        /^(@(adonisjs|japa)\/|ioredis)/.test(specifier)
+      )
       assert.deepEqual(found, [], entry)
     }
   })
 
   test('the declarations of `.` and `./types` name no AdonisJS', ({ assert }) => {
-    for (const entry of ['index.d.ts', 'build/adonis/types.d.ts', 'build/drivers/memory.d.ts']) {
+    for (const entry of [
+      'index.d.ts',
+      'build/adonis/types.d.ts',
+      'build/drivers/memory.d.ts',
+      'build/drivers/redis.d.ts',
+    ]) {
       const outside = reach(
         entry,
         (from, specifier) => join(dirname(from), specifier.replace(/\.js$/, '.d.ts')),
         () => true
       )
-      const found = [...outside].filter(([specifier]) => /^@(adonisjs|japa)\//.test(specifier))
+      const found = [...outside].filter(([specifier]) =>
+        /^(@(adonisjs|japa)\/|ioredis)/.test(specifier)
+      )
       assert.deepEqual(found, [], entry)
     }
   })

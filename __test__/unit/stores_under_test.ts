@@ -126,6 +126,17 @@ export interface StoreUnderTest {
   createFactory: (options?: LockFactoryOptions) => LockFactory
 }
 
+/** What is registered for every store. */
+export interface Section {
+  /** What the tests are about. */
+  section: string
+  /** Registers the tests for one store. */
+  define: (store: StoreUnderTest) => void
+}
+
+/** While sections are collected they are kept here, and nothing is registered. */
+let collected: Section[] | undefined
+
 let spaces = 0
 
 const STORES: [name: string, isNative: boolean, createStore: () => LockStore][] = [
@@ -143,6 +154,10 @@ const STORES: [name: string, isNative: boolean, createStore: () => LockStore][] 
  * @param define - Registers the tests for one store
  */
 export function forEachStore(section: string, define: (store: StoreUnderTest) => void): void {
+  if (collected !== undefined) {
+    collected.push({ section, define })
+    return
+  }
   for (const [name, isNative, createStore] of STORES) {
     test.group(`${section} | ${name}`, () =>
       define({
@@ -153,4 +168,27 @@ export function forEachStore(section: string, define: (store: StoreUnderTest) =>
       })
     )
   }
+}
+
+/**
+ * Reads spec files without registering anything.
+ *
+ * @param files - Their names in this folder, without the ending
+ * @returns What they would have registered for every store; their other tests are left out
+ */
+export async function collectSections(files: string[]): Promise<Section[]> {
+  const { group } = test
+  const sections: Section[] = []
+  test.group = (() => {}) as never
+  try {
+    for (const file of files) {
+      collected = sections
+      // A copy of the module: the file itself may be part of this run, too.
+      await import(`./${file}.spec.js?collected=${Math.random()}`)
+    }
+  } finally {
+    collected = undefined
+    test.group = group
+  }
+  return sections
 }

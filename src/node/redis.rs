@@ -96,7 +96,11 @@ pub struct RedisSettings {
 /// Opens a store on Redis; nothing is connected before the first command. Stores with equal settings share a connection.
 /// Returns a handle.
 #[napi]
-pub fn open_redis(environment: u32, settings: RedisSettings) -> Result<u32> {
+pub fn open_redis(
+    environment: u32,
+    #[napi(ts_arg_type = "RedisSettings")] settings: Option<RedisSettings>,
+) -> Result<u32> {
+    let settings = settings.ok_or_else(|| invalid("there are no Redis settings"))?;
     let hub = Hub::with(understand(settings)?)?;
     Environment::with(environment, |owner| owner.add_server(environment, hub))
 }

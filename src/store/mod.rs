@@ -32,7 +32,7 @@ pub struct Capability {
     /// The store may free a lock without the engine learning of it (other processes, a store that sends no wake-ups),
     /// so the head of each queue asks again every `retry.delay`. A store that isn't polled must tell expiries.
     pub polls: bool,
-    /// A refused save tells when the holder's lease ends. Where it doesn't, the engine remembers the leases that it
+    /// A refused save tells when the holder's lease ends; where the store watches, once the key is watched. Where it doesn't, the engine remembers the leases that it
     /// saw granted, so that local waiters are still woken at expiry.
     pub tells_expiry: bool,
     /// How many times in a row a lease may pass from a local holder straight to a local waiter, in one command, before

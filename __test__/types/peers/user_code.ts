@@ -8,12 +8,15 @@ import type { ApplicationService } from '@adonisjs/core/types'
 import { configProvider } from '@adonisjs/core'
 import { E_LOCK_NOT_OWNED, E_LOCK_STORAGE_ERROR, Lock, LockFactory, Verrou } from '@verrou/core'
 import { MemoryStore, memoryStore } from '@verrou/core/drivers/memory'
+import { RedisStore, redisStore } from '@verrou/core/drivers/redis'
 import { registerStoreTestSuite } from '@verrou/core/test_suite'
+import { Redis } from 'ioredis'
 import type {
   Duration,
   LockAcquireOptions,
   LockFactoryOptions,
   LockStore,
+  RedisStoreOptions,
   ResolvedLockConfig,
   RetryConfig,
   SerializedLock,
@@ -125,6 +128,14 @@ export function explain(error: unknown): string {
   if (error instanceof errors.E_LOCK_NOT_OWNED) return `${error.code} ${error.status}`
   if (error instanceof E_LOCK_STORAGE_ERROR) return error.message
   return String(error)
+}
+
+/** Redis, over a connection of one's own. */
+export function redisStores(options: RedisStoreOptions): LockStore[] {
+  const { factory } = redisStore({ connection: new Redis({ lazyConnect: true }) })
+  const made: RedisStore = factory()
+  const again = new RedisStore(options)
+  return [made, again]
 }
 
 /** The suite for a store of one's own. */

@@ -6,6 +6,15 @@ process.env.NODE_ENV = 'test'
 import { prettyPrintError } from '@adonisjs/core'
 import { configure, processCLIArgs, run } from '@japa/runner'
 import { createIgnitor } from './ignitor.js'
+import { redisServer } from '../tests/redis_server.js'
+
+/**
+ * The locks of tests never get into a Redis server that is used otherwise.
+ */
+const port = await redisServer()
+process.env.REDIS_HOST = '127.0.0.1'
+process.env.REDIS_PORT = `${port ?? 1}`
+process.env.REDIS_PASSWORD = ''
 
 createIgnitor()
   .tap((app) => {

@@ -5,7 +5,9 @@ import { noopStore } from '#stores/noop_store'
 const lockConfig = defineConfig({
   default: env.get('LOCK_STORE'),
   stores: {
-    redis: stores.redis({}),
+    redis: stores.redis({
+      connectionName: 'main',
+    }),
 
     database: stores.database({
       tableName: 'locks',

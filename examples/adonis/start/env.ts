@@ -26,7 +26,21 @@ export default await Env.create(new URL('../', import.meta.url), {
   LOCK_STORE: Env.schema.enum(['redis', 'database', 'memory'] as const),
 
   /**
-   * How long a payment takes, in milliseconds.
+   * The server of `config/redis.ts`. There need not be one unless the locks are in Redis.
+   */
+  REDIS_HOST: Env.schema.string.optionalWhen(() => process.env.LOCK_STORE !== 'redis', {
+    format: 'host',
+  }),
+  REDIS_PORT: Env.schema.number.optionalWhen(() => process.env.LOCK_STORE !== 'redis'),
+  REDIS_PASSWORD: Env.schema.string.optional(),
+
+  /**
+   * Where to pay: orders are posted there and are paid for when the answer comes.
+   */
+  PAYMENT_URL: Env.schema.string.optional({ format: 'url', tld: false }),
+
+  /**
+   * How long a payment takes without a PAYMENT_URL, in milliseconds.
    */
   PAYMENT_TIME: Env.schema.number.optional(),
 })

@@ -4,6 +4,7 @@ import { pluginAdonisJS } from '@japa/plugin-adonisjs'
 import type { Config } from '@japa/runner/types'
 import app from '@adonisjs/core/services/app'
 import testUtils from '@adonisjs/core/services/test_utils'
+import { MISSING, redisServer } from '#tests/redis_server'
 
 export const plugins: Config['plugins'] = [assert(), apiClient(), pluginAdonisJS(app)]
 
@@ -13,8 +14,16 @@ export const runnerHooks: Required<Pick<Config, 'setup' | 'teardown'>> = {
 }
 
 /**
- * All tests talk to a real server.
+ * All tests talk to real servers: to one in this process whose locks are in memory, or to processes of their own whose
+ * locks are in Redis.
  */
 export const configureSuite: Config['configureSuite'] = (suite) => {
-  suite.setup(() => testUtils.httpServer().start())
+  if (suite.name === 'functional') {
+    suite.setup(() => testUtils.httpServer().start())
+  }
+  if (suite.name === 'redis') {
+    suite.setup(async () => {
+      if ((await redisServer()) === null) throw new Error(MISSING)
+    })
+  }
 }

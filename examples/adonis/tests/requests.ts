@@ -8,6 +8,8 @@ export interface Answer {
   text: string
 }
 
+export const ACCEPTED: Answer = { status: 202, text: 'Order will be processed' }
+export const REFUSED: Answer = { status: 409, text: 'Order is already being processed' }
 export const PROCESSED: Answer = { status: 200, text: 'Order processed successfully' }
 export const TOLD_SO: Answer = { status: 200, text: 'Order is already being processed' }
 
@@ -17,6 +19,18 @@ export const TOLD_SO: Answer = { status: 200, text: 'Order is already being proc
 export async function order(client: ApiClient, route: string, orderId: string): Promise<Answer> {
   const response = await client.post(route).json({ order_id: orderId })
   return { status: response.status(), text: response.text() }
+}
+
+/**
+ * Asks for an order to be processed, at a server of a process of its own.
+ */
+export async function orderAt(url: string, route: string, orderId: string): Promise<Answer> {
+  const response = await fetch(new URL(route, url), {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'accept': 'application/json' },
+    body: JSON.stringify({ order_id: orderId }),
+  })
+  return { status: response.status, text: await response.text() }
 }
 
 /**

@@ -71,7 +71,7 @@ pub(super) async fn perform(inner: &Arc<Inner>, requests: Vec<Request>, patience
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
-    jobs.into_iter().map(finish).collect()
+    jobs.into_iter().map(|job| finish(inner, job)).collect()
 }
 
 fn prepare(lines: &mut Lines, now: Moment, request: Request) -> Job {
@@ -100,9 +100,14 @@ fn prepare(lines: &mut Lines, now: Moment, request: Request) -> Job {
     }
 }
 
-/// Nothing was done in time.
-fn finish(job: Job) -> Reply {
+/// The reply, or that nothing was done in time.
+fn finish(inner: &Inner, job: Job) -> Reply {
     let Job { request, trouble, reply, .. } = job;
+    if !matches!(reply, Some(Ok(_)))
+        && let Request::Command(Command::Save { key, waits: true, .. }) = &request
+    {
+        lock(&inner.lines).unanswered(key.as_str());
+    }
     reply.unwrap_or_else(|| {
         let error = Error::new(
             ErrorKind::Storage,

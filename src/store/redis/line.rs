@@ -19,6 +19,9 @@ pub(super) const LINGER: Duration = Duration::from_secs(1);
 /// How long a place in line is kept that nobody here stands in any longer.
 const LEAVE_PAUSE: Duration = Duration::from_millis(250);
 
+/// A save that joins and takes longer than this was given up without a word.
+const LONGEST_SAVE: Duration = Duration::from_secs(10);
+
 /// How long the server keeps a line that nobody touches.
 pub(super) const LINE_LIFETIME: Duration = Duration::from_secs(300);
 
@@ -52,6 +55,8 @@ struct Entry {
     joining_since: Option<Moment>,
     /// It was our turn before anybody here was known to wait.
     missed_turn: bool,
+    /// We have been woken and haven't asked since: that ask is not left out.
+    is_woken: bool,
     /// To whom we have left a free lock, and since when.
     yielded: Option<(Arc<str>, Moment)>,
     /// When the last wait ended, or somebody else was woken by our release.
@@ -87,6 +92,11 @@ pub(super) enum Step {
 }
 
 impl Entry {
+    fn wake(&mut self, key: &Key) -> Step {
+        self.is_woken = true;
+        Step::Wake(key.clone())
+    }
+
     fn leave(&mut self, key: &Key) -> Step {
         self.in_line = false;
         self.missed_turn = false;
@@ -95,7 +105,7 @@ impl Entry {
     }
 
     fn is_joining(&self, now: Moment) -> bool {
-        self.joining_since.is_some_and(|since| now.since(since) < LINGER)
+        self.joining_since.is_some_and(|since| now.since(since) < LONGEST_SAVE)
     }
 }
 
@@ -121,6 +131,7 @@ impl Lines {
         let Some(entry) = self.entries.get_mut(key) else {
             return Manner::Plain;
         };
+        entry.is_woken &= !waits;
         let joins = waits && entry.hearing == Hearing::Yes && !entry.leaving;
         if joins {
             entry.joining_since = Some(now);
@@ -143,7 +154,8 @@ impl Lines {
     pub(super) fn skips(&mut self, now: Moment, key: &str) -> Option<Answer> {
         let entry = self.entries.get_mut(key)?;
         let is_over = entry.held_until.is_some_and(|end| end <= now);
-        if entry.patience == 0 || !entry.in_line || entry.hearing != Hearing::Yes || is_over {
+        if entry.patience == 0 || entry.is_woken || !entry.in_line || entry.hearing != Hearing::Yes || is_over
+        {
             return None;
         }
         entry.patience -= 1;
@@ -186,6 +198,13 @@ impl Lines {
         });
     }
 
+    /// A save of somebody who waits has failed.
+    pub(super) fn unanswered(&mut self, key: &str) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.joining_since = None;
+        }
+    }
+
     /// A release has given up our place, and perhaps woken somebody else.
     pub(super) fn released(&mut self, now: Moment, key: &Key, has_woken: Option<&str>, channels: &str) {
         if let Some(entry) = self.entries.get_mut(key) {
@@ -226,7 +245,7 @@ impl Lines {
             return None;
         }
         if std::mem::take(&mut entry.missed_turn) {
-            return Some(Step::Wake(key.clone()));
+            return Some(entry.wake(key));
         }
         if !can_hear {
             // Asked in turn, the server tells when the lease ends.
@@ -237,7 +256,7 @@ impl Lines {
                 entry.hearing = Hearing::Soon;
                 Some(Step::Subscribe(key.clone()))
             }
-            Hearing::Yes if !entry.in_line => Some(Step::Wake(key.clone())),
+            Hearing::Yes if !entry.in_line => Some(entry.wake(key)),
             Hearing::Soon | Hearing::Yes => None,
         }
     }
@@ -246,7 +265,7 @@ impl Lines {
     pub(super) fn subscribed(&mut self, key: &Key) -> Option<Step> {
         let entry = self.entries.get_mut(key)?;
         entry.hearing = Hearing::Yes;
-        (entry.waits && !entry.in_line).then(|| Step::Wake(key.clone()))
+        (entry.waits && !entry.in_line).then(|| entry.wake(key))
     }
 
     /// A subscription could not be made, or has been lost. Tells whether it is still wanted.
@@ -279,7 +298,7 @@ impl Lines {
         let entry = self.entries.get_mut(key)?;
         entry.patience = 0;
         if entry.waits {
-            return Some(Step::Wake(key.clone()));
+            return Some(entry.wake(key));
         }
         if entry.is_joining(now) {
             entry.missed_turn = true;
@@ -292,7 +311,7 @@ impl Lines {
     pub(super) fn left(&mut self, key: &Key, me: &str) -> Option<Step> {
         let entry = self.entries.get_mut(key).filter(|entry| *entry.me == *me)?;
         entry.leaving = false;
-        (entry.waits && !entry.in_line).then(|| Step::Wake(key.clone()))
+        (entry.waits && !entry.in_line).then(|| entry.wake(key))
     }
 
     /// Keys that somebody here waits for.
@@ -319,12 +338,13 @@ impl Lines {
                 if now.since(entry.last_sign) >= SIGN_OF_LIFE {
                     entry.last_sign = now;
                     entry.patience = 0;
-                    steps.push(Step::Wake(key.clone()));
+                    steps.push(entry.wake(key));
                 }
                 return true;
             }
             let idle_for = now.since(entry.last_contended);
-            if (entry.in_line && idle_for >= LEAVE_PAUSE) || (entry.missed_turn && !entry.is_joining(now)) {
+            let is_left_over = (entry.in_line && idle_for >= LEAVE_PAUSE) || entry.missed_turn;
+            if is_left_over && !entry.is_joining(now) {
                 steps.push(entry.leave(key));
             }
             if idle_for < LINGER || entry.hearing == Hearing::Soon || entry.leaving {
@@ -359,6 +379,7 @@ impl Lines {
                 leaving: false,
                 joining_since: None,
                 missed_turn: false,
+                is_woken: false,
                 yielded: None,
                 last_contended: now,
                 last_sign: now,

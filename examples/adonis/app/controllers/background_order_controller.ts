@@ -21,7 +21,7 @@ export default class OrderController {
      * We also pass the serialized lock to the job, so that the job
      * can release the lock once the order has been processed.
      */
-    queue.dispatch('app/jobs/process_order', {
+    await queue.dispatch('app/jobs/process_order', {
       orderId,
       lock: lock.serialize(),
     })

@@ -10,6 +10,12 @@ export class ProcessOrder {
     const handle = locks.restoreLock(lock)
 
     /**
+     * The job may have waited in the queue for most of the lock's TTL: it counts anew from here. Rejects if the lock is
+     * lost, since somebody else may be processing the order then
+     */
+    await handle.extend()
+
+    /**
      * Process the order
      */
     try {

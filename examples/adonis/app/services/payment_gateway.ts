@@ -2,7 +2,8 @@ import { setTimeout } from 'node:timers/promises'
 import env from '#start/env'
 
 /**
- * Stands for a payment service: charging takes a while, and a customer who is charged twice complains.
+ * The way to a payment service, or what stands for one: charging takes a while, and a customer who is charged twice
+ * complains.
  */
 export class PaymentGateway {
   #charging = new Set<string>()
@@ -26,7 +27,17 @@ export class PaymentGateway {
   /**
    * The payment itself.
    */
-  protected async pay(_orderId: string): Promise<void> {
-    await setTimeout(env.get('PAYMENT_TIME', 2000))
+  protected async pay(orderId: string): Promise<void> {
+    const url = env.get('PAYMENT_URL')
+    if (!url) return setTimeout(env.get('PAYMENT_TIME', 2000))
+
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ order_id: orderId }),
+    })
+    if (!response.ok) {
+      throw new Error(`Payment of order "${orderId}" failed: ${await response.text()}`)
+    }
   }
 }

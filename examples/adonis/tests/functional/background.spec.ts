@@ -2,9 +2,8 @@ import { test } from '@japa/runner'
 import locks from '@adonisjs/lock/services/main'
 import queue from '#services/queue'
 import { HeldGateway } from '#tests/held_gateway'
-import { order, PROCESSED, TOLD_SO } from '#tests/requests'
+import { ACCEPTED, order, PROCESSED, TOLD_SO } from '#tests/requests'
 
-const ACCEPTED = { status: 202, text: 'Order will be processed' }
 const ROUTE = '/orders/background'
 
 test.group('POST /orders/background', () => {

@@ -62,6 +62,7 @@ fn whoever_stands_far_back_asks_less_often_unless_it_is_woken_or_the_lease_is_ov
     let mut lines = Lines::new("p".into());
     lines.watch(at(0), &key(), true, || "c:".into());
     lines.subscribed(&key());
+    lines.manner(at(0), "k", true);
     lines.answered(at(0), "k", true, false, None);
     lines.ranked("k", 2, Some(at(100)));
     let held = Some(Answer::Held { until: Some(at(100)) });
@@ -71,7 +72,10 @@ fn whoever_stands_far_back_asks_less_often_unless_it_is_woken_or_the_lease_is_ov
     lines.ranked("k", 2, Some(at(100)));
     assert_eq!(lines.skips(at(100), "k"), None, "the lease is over");
     assert!(lines.heard(at(4), "c:p-1").is_some());
-    assert_eq!(lines.skips(at(4), "k"), None, "it has been woken");
+    lines.ranked("k", 2, Some(at(100)));
+    assert_eq!(lines.skips(at(4), "k"), None, "it was woken while the answer was on its way");
+    lines.manner(at(4), "k", true);
+    assert_eq!(lines.skips(at(4), "k"), held, "it has asked");
 }
 
 #[test]

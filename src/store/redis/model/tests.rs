@@ -17,8 +17,8 @@ fn server_url() -> Option<String> {
             None
         }
         Ok(url) => Some(url),
-        Err(_) => panic!(
-            "needs private Redis servers: run `node scripts/with_redis.mjs cargo test …`, \
+        Err(error) => panic!(
+            "needs private Redis servers ({error}): run `node scripts/with_redis.mjs cargo test …`, \
              or leave these tests out with LOQUET_TEST_REDIS=none"
         ),
     }
@@ -202,10 +202,10 @@ fn compare(expected: &Value, answer: &Value, call: &Call) {
     let is_same = match (expected, answer) {
         (Value::Int(expected), Value::Int(answer)) => compare_numbers(*expected, *answer),
         (Value::Array(expected), Value::Array(answer)) => match (&expected[..], &answer[..]) {
-            ([word, Value::Int(expected)], [other, Value::Int(answer)]) => {
-                word == other && compare_numbers(*expected, *answer)
+            ([word, Value::Int(expected), rank @ ..], [other, Value::Int(answer), place @ ..]) => {
+                word == other && rank == place && compare_numbers(*expected, *answer)
             }
-            _ => false,
+            (expected, answer) => expected == answer,
         },
         _ => expected == answer,
     };
@@ -213,6 +213,7 @@ fn compare(expected: &Value, answer: &Value, call: &Call) {
 }
 
 /// `ends`: nothing there, there without end, or with one; as `PTTL` tells it.
+#[allow(clippy::option_option)] // three cases, as in `PTTL`
 fn compare_span(now: Moment, ends: Option<Option<u64>>, told: i64) {
     let expected = ends.map_or(-2, |ends| ends.map_or(-1, |end| i64::try_from(end - millis(now)).unwrap()));
     assert!(compare_numbers(expected, told), "{expected} ms expected, {told} ms told");

@@ -1,0 +1,32 @@
+import { args, BaseCommand } from '@adonisjs/core/ace'
+import type { CommandOptions } from '@adonisjs/core/types/ace'
+
+export default class OrderUnlock extends BaseCommand {
+  static commandName = 'order:unlock'
+  static description = 'Free the lock that an order has in Redis, whoever holds it'
+  static help = [
+    'For an order whose job was killed, if the TTL of its lock is too long to wait for. A job that still works on it',
+    'fails when it wants to release its lock.',
+  ]
+
+  static options: CommandOptions = { startApp: true }
+
+  @args.string({ description: 'The order' })
+  declare orderId: string
+
+  async run() {
+    const { default: locks } = await import('@adonisjs/lock/services/main')
+
+    /**
+     * Not the default store: of the locks in the memory of a server nothing can be seen from here.
+     */
+    const lock = locks.use('redis').createLock(`order.processing.${this.orderId}`)
+    if (!(await lock.isLocked())) {
+      this.logger.info(`Order ${this.orderId} is not locked`)
+      return
+    }
+
+    await lock.forceRelease()
+    this.logger.success(`Order ${this.orderId} is free`)
+  }
+}

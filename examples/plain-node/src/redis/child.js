@@ -1,0 +1,32 @@
+import { locks, redis } from './locks.js'
+
+/**
+ * What a child process may be asked to do: `node child.js TASK ARGUMENT`.
+ */
+const tasks = {
+  /**
+   * Counts up as many times as asked for. What is read must not change before it is written, so the lock is held meanwhile.
+   */
+  async count(times) {
+    const lock = locks.createLock('counter')
+    for (let turn = 0; turn < Number(times); turn++) {
+      await lock.run(async () => {
+        const count = Number(await redis.get('count'))
+        await redis.set('count', count + 1)
+      })
+    }
+  },
+
+  /**
+   * Takes over a lock that another process has acquired, and releases it.
+   */
+  async release(serialized) {
+    await locks.restoreLock(JSON.parse(serialized)).release()
+  },
+}
+
+const [task, argument] = process.argv.slice(2)
+await tasks[task](argument)
+
+await locks.close()
+redis.disconnect()
