@@ -73,7 +73,7 @@ fn c6_whatever_the_network_does_there_is_one_holder_and_everybody_comes_to_their
         let rate = [20, 100][usize::try_from(seed % 2).unwrap()];
         let faults = (rate, Moment::START + Duration::from_secs(3));
         let ttl = Ttl::from_millis(500).unwrap();
-        let settings = Settings { faults, ttl, ..small(seed) };
+        let settings = Settings { ttl, faults, ..small(seed) };
         run_to_the_end(seed, settings, Duration::from_secs(60));
     }
 }
@@ -98,22 +98,22 @@ fn the_same_seed_gives_the_same_history() {
     assert_eq!(history(), history());
 }
 
-/// The longest wait in fair shares; those who begin late or find the key unknown may be a little luckier than others.
-const LONGEST: f64 = 3.0;
-
 #[test]
 fn commands_a_hand_over_and_the_longest_wait_do_not_grow_with_the_number_of_processes() {
-    // What a process does for its turn is shared by as many tasks as have their turn then.
-    for (tasks, commands) in [(1, 4.0), (2, 3.5), (3, 2.5), (10, 1.6), (100, 1.6)] {
+    // What a process does for its turn is shared by as many tasks as have theirs then. It may have 17 in a row: where
+    // fewer tasks wait in each process, the others wait for so much longer.
+    for (tasks, commands, longest) in
+        [(1, 4.0, 3.0), (2, 3.5, 9.0), (3, 2.5, 6.0), (10, 1.6, 3.0), (100, 1.6, 3.0)]
+    {
         for processes in [1, 2, 8, 32, 64] {
             let settings = Settings { tasks, ..Settings::usual(processes) };
             let mut fleet = Fleet::new(1, settings);
             let figures = fleet.run_rounds(if tasks < 10 { 20 } else { 4 });
             let sent = figures.commands_a_grant();
             assert!(sent <= commands, "{processes} x {tasks}: {sent} commands a hand-over: {figures:?}");
-            let longest = figures.longest_in_fair_shares();
-            assert!(longest <= LONGEST, "{processes} x {tasks}: {longest} fair shares: {figures:?}");
-            let idle = figures.turn() - settings.body;
+            let wait = figures.longest_in_fair_shares();
+            assert!(wait <= longest, "{processes} x {tasks}: {wait} fair shares: {figures:?}");
+            let idle = figures.between(settings.body);
             assert!(idle <= Duration::from_millis(1), "{processes} x {tasks}: {idle:?} between two bodies");
             assert!(
                 figures.overtakings <= processes as u64,
@@ -133,12 +133,9 @@ fn lost_processes_cost_the_others_little() {
             let at = Moment::START + Duration::from_secs(2);
             let mut fleet = Fleet::new(1, Settings { losses: Some((at, share, loss)), ..settings });
             let figures = fleet.run_rounds(if tasks == 1 { 20 } else { 4 });
-            let longest = figures.longest_in_fair_shares();
-            assert!(
-                longest <= LONGEST,
-                "{share} {loss:?} of 40 x {tasks}: {longest} fair shares: {figures:?}"
-            );
-            let idle = figures.turn() - settings.body;
+            let wait = figures.longest_in_fair_shares();
+            assert!(wait <= 3.0, "{share} {loss:?} of 40 x {tasks}: {wait} fair shares: {figures:?}");
+            let idle = figures.between(settings.body);
             assert!(idle <= Duration::from_millis(2), "{share} {loss:?} of 40 x {tasks}: {idle:?}");
         }
     }

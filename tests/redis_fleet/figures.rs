@@ -99,7 +99,7 @@ impl Figures {
 
     /// In the time that all others need for one turn each.
     pub fn longest_in_fair_shares(&self) -> f64 {
-        let share = self.turn().as_secs_f64() * (self.contenders - 1).max(1) as f64;
+        let share = self.turn().as_secs_f64() * ratio(self.contenders as u64 - 1, 1).max(1.0);
         self.longest_wait.as_secs_f64() / share
     }
 
@@ -107,9 +107,14 @@ impl Figures {
         self.ended.since(self.begun)
     }
 
+    /// From the end of a body to the beginning of the next.
+    pub fn between(&self, body: Duration) -> Duration {
+        self.turn().saturating_sub(body)
+    }
+
     /// A row of a table.
     pub fn cells(&self, body: Duration) -> String {
-        let over = self.turn().saturating_sub(body).as_secs_f64() * 1e3;
+        let over = self.between(body).as_secs_f64() * 1e3;
         let gap = self.longest_gap.saturating_sub(body).as_secs_f64() * 1e3;
         format!(
             "{:.2} | {over:.2} ms | {:.2} | {gap:.1} ms | {:.1} % |",

@@ -295,8 +295,8 @@ impl Fleet {
 
     /// What has happened lately.
     pub fn history(&self) -> String {
-        let lines = self.trace.iter().flatten();
-        lines.map(|line| format!("{line}\n")).collect()
+        let lines: Vec<_> = self.trace.iter().flatten().map(String::as_str).collect();
+        lines.join("\n")
     }
 
     fn note(&mut self, event: &Event) {

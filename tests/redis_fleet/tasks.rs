@@ -45,7 +45,7 @@ impl Fleet {
         self.perform_effects(number);
     }
 
-    pub(super) fn settle(&mut self, number: usize, ticket: Ticket, outcome: Outcome) {
+    pub(super) fn settle(&mut self, number: usize, ticket: Ticket, outcome: &Outcome) {
         let task = ticket.number as usize;
         let now = self.now;
         let state = &mut self.processes[number].tasks[task];

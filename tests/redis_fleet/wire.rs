@@ -23,7 +23,7 @@ impl Fleet {
                 }
                 Effect::Delete { op, key, holder } => (op, Command::Delete { key, holder }),
                 Effect::Settle { ticket, outcome } => {
-                    self.settle(number, ticket, outcome);
+                    self.settle(number, ticket, &outcome);
                     continue;
                 }
                 Effect::Watch { key, waiting } => {
@@ -33,12 +33,12 @@ impl Fleet {
                 }
             };
             let process = &mut self.processes[number];
-            let call = process.member.prepare(self.now, command);
-            if let Some(Answer::Held { until }) = process.member.skips(self.now, &call) {
+            if let Some(Answer::Held { until }) = process.member.skips(self.now, &command) {
                 self.figures.left_out += 1;
                 process.machine.saved(self.now, op, Ok(Save::Held { until }), &mut process.effects);
                 continue;
             }
+            let call = process.member.prepare(self.now, command);
             self.send(number, Some(op), call);
         }
         self.arm(number);

@@ -81,7 +81,9 @@ fn prepare(lines: &mut Lines, now: Moment, request: Request) -> Job {
         _ => None,
     };
     let (manner, me) = match &request {
-        Request::Command(Command::Save { waits, .. }) => (lines.manner(now, key, *waits), None),
+        Request::Command(Command::Save { waits, .. }) if skipped.is_none() => {
+            (lines.manner(now, key, *waits), None)
+        }
         Request::Command(Command::Delete { .. } | Command::ForceDelete { .. }) => {
             (Manner::Plain, lines.me(key))
         }

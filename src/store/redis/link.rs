@@ -191,7 +191,8 @@ impl Inner {
                 break;
             }
             sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            // Whoever comes during the pause must not have waited in vain when it ends.
+            pause = (pause * 2).min(LONGEST_PAUSE).min(self.settings.command_timeout / 4);
         }
         self.changes.send_replace(());
     }

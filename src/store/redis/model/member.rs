@@ -79,10 +79,10 @@ impl Member {
         Call { request: Request::Command(command), manner, me, setting: self.setting }
     }
 
-    /// The answer to a call that isn't even sent.
-    pub fn skips(&mut self, now: Moment, call: &Call) -> Option<Answer> {
-        match &call.request {
-            Request::Command(Command::Save { key, waits: true, .. }) => self.lines.skips(now, key.as_str()),
+    /// The answer to a command that needn't be sent. To be asked for before it is prepared.
+    pub fn skips(&mut self, now: Moment, command: &Command) -> Option<Answer> {
+        match command {
+            Command::Save { key, waits: true, .. } => self.lines.skips(now, key.as_str()),
             _ => None,
         }
     }

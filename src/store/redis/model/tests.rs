@@ -172,6 +172,13 @@ impl Pair<'_> {
         }
     }
 
+    fn clean_up(&mut self) {
+        for key in self.keys.clone() {
+            let line = self.setting.names(&key).line;
+            redis::cmd("DEL").arg(key.as_str()).arg(line).exec(&mut self.real).unwrap();
+        }
+    }
+
     fn step(&mut self) {
         match self.dice.below(20) {
             0..3 => self.change_hearing(),
@@ -239,6 +246,7 @@ fn the_model_does_what_the_scripts_do() {
         setting: Setting { db: 0, is_cluster: false, has_lines: true },
         keys: ["model:one", "model:{two}"].map(|key| Key::new(key).unwrap()),
     };
+    pair.clean_up(); // after a run that failed
     pair.ear.subscribe(CLOSING_WORD).unwrap();
     for step in 0..number("LOQUET_CASES").unwrap_or(5000) {
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pair.step()));
@@ -247,8 +255,5 @@ fn the_model_does_what_the_scripts_do() {
             std::panic::resume_unwind(panic);
         }
     }
-    for key in pair.keys.clone() {
-        let line = pair.setting.names(&key).line;
-        redis::cmd("DEL").arg(key.as_str()).arg(line).exec(&mut pair.real).unwrap();
-    }
+    pair.clean_up();
 }
