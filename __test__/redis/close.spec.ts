@@ -1,0 +1,111 @@
+/**
+ * `verrou.close()` on a store with a connection of its own.
+ */
+import { test } from '@japa/runner'
+import { Verrou } from 'loquet'
+import { redisStore } from 'loquet/drivers/redis'
+
+import { errorOf, sleep, until } from '../unit/observe.js'
+import { startStandalone } from './servers.js'
+import type { RedisServer } from './servers.js'
+
+test.group('Redis | close', (group) => {
+  let server: RedisServer
+  group.setup(async () => {
+    server = await startStandalone()
+    return () => server.stop()
+  })
+
+  const createVerrou = (connectionName = 'locks') =>
+    new Verrou({
+      default: 'redis',
+      stores: {
+        redis: {
+          driver: redisStore({ host: server.host, port: server.port, connectionName }),
+        },
+      },
+    })
+  const countConnections = async (name = 'locks') => {
+    const list = await server.cli('CLIENT', 'LIST')
+    return list.split('\n').filter((line) => line.includes(`name=${name} `)).length
+  }
+
+  test('waits end and the connection is closed, at whatever moment', async ({ assert }) => {
+    for (let round = 0; round < 60; round++) {
+      const verrou = createVerrou()
+      const key = `moment ${round}`
+      await verrou.createLock(key, null).acquire()
+      const waits = [1, 2].map(() => errorOf(() => verrou.createLock(key).acquire()))
+      if (round % 3 > 0) await sleep(round % 7)
+      const closed = verrou.close()
+
+      for (const { code } of await Promise.all(waits)) assert.equal(code, 'E_LOCK_CLOSED')
+      await closed
+      await until(async () => (await countConnections()) === 0)
+    }
+  })
+
+  test('what was acquired while it was closed is freed', async ({ assert }) => {
+    for (let round = 0; round < 40; round++) {
+      const verrou = createVerrou()
+      const key = `under way ${round}`
+      if (round % 2) await verrou.createLock('warm').run(() => {})
+      const acquired = verrou
+        .createLock(key, null)
+        .acquire()
+        .then(
+          () => true,
+          () => false
+        )
+      if (round % 3 > 0) await new Promise(setImmediate)
+      await verrou.close()
+      // Whoever was told that it holds the lock does; nobody else does.
+      const isHeld = await acquired
+      await until(async () => (await server.cli('EXISTS', key)) === (isHeld ? '1' : '0'))
+    }
+    assert.isTrue(true)
+  })
+
+  test('a held lock can be released afterwards, and no connection stays', async ({ assert }) => {
+    const verrou = createVerrou()
+    const lock = verrou.createLock('held')
+    await lock.acquire()
+    await Promise.all([verrou.close(), verrou.close()])
+    await until(async () => (await countConnections()) === 0)
+
+    const refused = await errorOf(() => verrou.createLock('held').acquire())
+    assert.equal(refused.code, 'E_LOCK_CLOSED')
+    await lock.extend('1m')
+    await lock.release()
+    assert.equal(await server.cli('EXISTS', 'held'), '0')
+    await until(async () => (await countConnections()) === 0)
+  })
+
+  test('a connection that others use stays', async ({ assert }) => {
+    const [one, other] = [createVerrou('shared'), createVerrou('shared')]
+    await one.createLock('one').acquire()
+    const lock = other.createLock('two')
+    await lock.acquire()
+    assert.equal(await countConnections('shared'), 1)
+    await one.close()
+
+    assert.equal(await countConnections('shared'), 1)
+    await lock.release()
+    await other.close()
+    await until(async () => (await countConnections('shared')) === 0)
+  })
+
+  test('a server that is gone holds nobody up', async ({ assert }) => {
+    const gone = await startStandalone()
+    const verrou = new Verrou({
+      default: 'redis',
+      stores: { redis: { driver: redisStore({ port: gone.port, commandTimeout: 300 }) } },
+    })
+    await verrou.createLock('key').acquire()
+    await gone.stop()
+    await verrou.close()
+
+    const again = await errorOf(() => verrou.createLock('key').acquire())
+    assert.equal(again.code, 'E_LOCK_CLOSED')
+  })
+})

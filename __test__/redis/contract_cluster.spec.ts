@@ -1,0 +1,3 @@
+import { registerContract } from './contract.js'
+
+await registerContract({ topology: 'cluster' })

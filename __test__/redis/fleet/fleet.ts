@@ -1,0 +1,164 @@
+/**
+ * Processes that lock together: started, watched, killed.
+ */
+import { fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { History, Recorder, now } from '../../faults/history.js'
+import { until } from '../../unit/observe.js'
+import type { FromMember, MemberOrder, ToMember } from './orders.js'
+
+const PROGRAM = fileURLToPath(new URL('./member.ts', import.meta.url))
+
+/** A process, seen from outside. */
+export class Member {
+  readonly name: string
+  /** How many locks it has been granted, as far as is known. */
+  granted = 0
+  isReady = false
+  isDone = false
+  /** Times at which it held a lock but left the work undone, since too little of the lease was left. */
+  skipped = 0
+  /** How it ended: by itself, by a signal, or with an error. */
+  ending: number | NodeJS.Signals | null = null
+  readonly #child: ChildProcess
+  #stderr = ''
+
+  constructor(order: MemberOrder) {
+    this.name = order.name
+    this.#child = fork(PROGRAM, [JSON.stringify(order)], {
+      execArgv: ['--import', 'tsx'],
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    })
+    this.#child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+      this.#stderr += text
+    })
+    this.#child.on('message', (message: FromMember) => this.#hear(message))
+    this.#child.on('exit', (code, signal) => {
+      this.ending = signal ?? code
+    })
+  }
+
+  get isRunning(): boolean {
+    return this.ending === null
+  }
+
+  say(message: ToMember): void {
+    // It may just have ended.
+    if (this.#child.connected) this.#child.send(message, () => {})
+  }
+
+  /** SIGKILL; resolves when it is gone. */
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL')
+    await until(() => !this.isRunning)
+  }
+
+  /** SIGSTOP: it does nothing, and its connections stay. */
+  suspend(): void {
+    this.#child.kill('SIGSTOP')
+  }
+
+  /** SIGCONT. */
+  resume(): void {
+    this.#child.kill('SIGCONT')
+  }
+
+  /** @throws Error if it ended by itself without having done its work */
+  assertWell(): void {
+    if (this.isRunning || this.ending === 'SIGKILL' || (this.ending === 0 && this.isDone)) return
+    throw new Error(`${this.name} ended with ${this.ending}:\n${this.#stderr}`)
+  }
+
+  #hear(message: FromMember): void {
+    if (message.kind === 'ready') this.isReady = true
+    else {
+      this.granted = message.total
+      if (message.kind === 'done') {
+        this.isDone = true
+        this.skipped = message.skipped
+      }
+    }
+  }
+}
+
+/** What all members have in common. */
+export type FleetOrder = Omit<MemberOrder, 'name' | 'history' | 'seed'>
+
+/**
+ * Processes with one history.
+ */
+export class Fleet {
+  readonly history = new History()
+  /** Writes what happened to the fleet as a whole. */
+  readonly recorder = new Recorder(this.history.folder, 'fleet')
+  readonly members: Member[] = []
+  readonly #seed: number
+
+  constructor(seed: number) {
+    this.#seed = seed
+  }
+
+  get running(): Member[] {
+    return this.members.filter((member) => member.isRunning)
+  }
+
+  /** Starts processes; resolves when they are ready. They begin with `go`. */
+  async start(count: number, order: FleetOrder, name: string = order.peer): Promise<Member[]> {
+    const started = Array.from({ length: count }, () => {
+      const place = this.members.length
+      const member = new Member({
+        ...order,
+        name: `${name}-${place}`,
+        history: this.history.folder,
+        seed: this.#seed + place,
+      })
+      this.members.push(member)
+      return member
+    })
+    await this.waitUntil(() => started.every(({ isReady }) => isReady))
+    return started
+  }
+
+  go(members = this.members): void {
+    for (const member of members) member.say('go')
+  }
+
+  async kill(member: Member): Promise<void> {
+    await member.kill()
+    this.recorder.write({ kind: 'died', at: now(), process: member.name })
+  }
+
+  /** Resolves when each of the members has been granted so many more locks. */
+  async progress(locks: number, members = this.running): Promise<void> {
+    const goals = members.map((member) => ({ member, goal: member.granted + locks }))
+    await this.waitUntil(() => goals.every(({ member, goal }) => member.granted >= goal))
+  }
+
+  /** Resolves when all that run have done their work and have ended by themselves. */
+  async finish(): Promise<void> {
+    const members = this.running
+    for (const member of members) member.say('stop')
+    await this.waitUntil(() => members.every(({ isRunning }) => !isRunning))
+  }
+
+  /** Waits for the rest to do what they have to do by themselves. */
+  async completed(members = this.members): Promise<void> {
+    await this.waitUntil(() => members.every(({ isRunning }) => !isRunning))
+  }
+
+  /** As `until`, but throws as soon as a member has ended in a way that it shouldn't. */
+  async waitUntil(condition: () => boolean | Promise<boolean>): Promise<void> {
+    await until(async () => {
+      for (const member of this.members) member.assertWell()
+      return condition()
+    })
+  }
+
+  /** Ends everything that still runs. */
+  async remove(): Promise<void> {
+    await Promise.all(this.running.map((member) => member.kill()))
+    this.recorder.close()
+    this.history.remove()
+  }
+}
