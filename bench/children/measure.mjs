@@ -1,5 +1,5 @@
 /*
- * Prints one figure of one contender.
+ * Prints one figure of one contender, or several by name, as JSON.
  *
  * Arguments: the file of the item, the name of the group, the name of the contender.
  */
@@ -17,12 +17,12 @@ if (!group || !contender) {
   throw new Error(`There is no ${contenderName} in ${groupName} of ${item}`)
 }
 
-const measure = await contender.open()
+const measure = await contender.open({ node: process.execPath })
 for (let turn = 0; turn < (group.warmUps ?? 1); turn++) {
   await measure()
 }
 collect()
 // Pages are swept in the background after a collection: that isn't the contender's work
 await sleep(10)
-console.log(await measure())
+console.log(JSON.stringify(await measure()))
 process.exit()

@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process'
+import { fork, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 /**
@@ -19,17 +19,32 @@ export function childPath(name) {
  * @returns {number}
  */
 export function figureOfChild(name, args, ownFlags = []) {
+  return /** @type {number} */ (measuredByChild(name, args, { ownFlags }))
+}
+
+/**
+ * The same for a program that prints one figure or several by name, as JSON.
+ *
+ * @param {string} name
+ * @param {(string | number)[]} args
+ * @param {{ ownFlags?: string[], node?: string }} [options] - `node` is the path of the Node.js to run
+ * @returns {import('./types.mjs').Measured}
+ */
+export function measuredByChild(name, args, { ownFlags = [], node = process.execPath } = {}) {
   // The flags of this process go along, so that --cpu-prof reaches the children too
   const flags = [...process.execArgv, '--expose-gc', ...ownFlags]
-  const child = spawnSync(process.execPath, [...flags, childPath(name), ...args.map(String)], {
+  const child = spawnSync(node, [...flags, childPath(name), ...args.map(String)], {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  const figure = Number.parseFloat(child.stdout)
-  if (child.status !== 0 || Number.isNaN(figure)) {
+  if (child.status !== 0) {
     throw new Error(`${name} ${args.join(' ')} failed with ${child.signal ?? child.status}`)
   }
-  return figure
+  const measured = JSON.parse(child.stdout)
+  if (measured === null) {
+    throw new Error(`${name} ${args.join(' ')} measured nothing`)
+  }
+  return measured
 }
 
 /**
@@ -49,4 +64,36 @@ export function timeOfChild(name, args) {
     throw new Error(`${name} ${args.join(' ')} failed with ${child.signal ?? child.status}`)
   }
   return time
+}
+
+/**
+ * Starts a program of `children/` that answers messages, and waits until it says that it is ready.
+ *
+ * @param {string} name
+ * @param {string[]} args
+ * @param {string} node - The path of the Node.js to run
+ */
+export async function openChild(name, args, node) {
+  const child = fork(childPath(name), args, { execPath: node, stdio: 'inherit' })
+  /** @returns {Promise<unknown>} */
+  const answer = () =>
+    new Promise((heard, failed) => {
+      /** @param {number | null} status */
+      const ended = (status) => failed(new Error(`${name} ${args.join(' ')} ended with ${status}`))
+      child.once('exit', ended)
+      child.once('message', (message) => {
+        child.off('exit', ended)
+        heard(message)
+      })
+    })
+  await answer()
+  return {
+    /** @param {import('node:child_process').Serializable} question */
+    ask: (question) => {
+      const answered = answer()
+      child.send(question)
+      return answered
+    },
+    close: () => child.kill(),
+  }
 }

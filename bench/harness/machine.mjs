@@ -7,8 +7,11 @@ const bench = fileURLToPath(new URL('../', import.meta.url))
 
 /**
  * Where and with what the figures were taken.
+ *
+ * @param {string[]} nodes - The versions of Node.js
+ * @param {string[]} packages - Whose versions matter
  */
-export function machineFacts() {
+export function machineFacts(nodes, packages) {
   const [cpu] = os.cpus()
   return {
     date: new Date().toISOString(),
@@ -16,11 +19,10 @@ export function machineFacts() {
     cores: os.availableParallelism(),
     memoryGB: Math.round(os.totalmem() / 2 ** 30),
     system: `${os.platform()} ${os.release()} ${os.arch()}`,
-    node: process.version,
-    v8: process.versions.v8,
+    node: `Node ${nodes.map((version) => version.slice(1)).join(' and ')}`,
     commit: commit(),
     loadAtStart: Number(os.loadavg()[0].toFixed(2)),
-    versions: versions(),
+    versions: versions(packages),
   }
 }
 
@@ -39,8 +41,11 @@ function commit() {
   }
 }
 
-function versions() {
-  const names = ['loquet', '@verrou/core', 'ioredis', 'async-mutex', 'async-lock']
+/**
+ * @param {string[]} names
+ * @returns {Record<string, string>}
+ */
+function versions(names) {
   return Object.fromEntries(
     names.map((name) => {
       try {

@@ -32,26 +32,28 @@ const steps = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 5
  *
  * @param {Result[]} results
  * @param {{ cpu: string, cores: number, node: string, date: string, rounds: number }} machine
+ * @param {string} caption
  * @returns {string} An SVG document
  */
-export function draw(results, machine) {
+export function draw(results, machine, caption) {
   /** @type {{ row: string, text: string }[]} */
   const headings = []
   /** @type {Peer[]} */
   const peers = []
-  for (const { name, title, unit, plot, figures } of results) {
+  for (const { name, title, unit, node, plot, figures } of results) {
     const compared = figures.filter((one) => one.ratio && one.package !== 'loquet')
     if (!plot || compared.length === 0) {
       continue
     }
     const own = figures.find((one) => one.name === 'loquet')
+    const block = node ? `${name}, ${node}` : name
     headings.push({
-      row: name,
-      text: `${title} · loquet ${digits(own?.median ?? Number.NaN)} ${unit}`,
+      row: block,
+      text: `${node ? `${node}: ` : ''}${title} · loquet ${digits(own?.median ?? Number.NaN)} ${unit}`,
     })
     for (const { name: peer, ratio, target } of compared) {
       if (ratio) {
-        peers.push({ row: `${name} ${peer}`, group: name, peer, target, ...ratio })
+        peers.push({ row: `${block} ${peer}`, group: block, peer, target, ...ratio })
       }
     }
   }
@@ -132,7 +134,7 @@ export function draw(results, machine) {
         stroke: 'white',
         strokeWidth: 5,
       }),
-      Plot.text(['Peers in memory, side by side with loquet'], {
+      Plot.text([caption], {
         frameAnchor: 'top-left',
         dx: 12 - labelWidth,
         dy: -44,
@@ -143,7 +145,7 @@ export function draw(results, machine) {
       Plot.text(
         [
           `Medians of ${machine.rounds} rounds, lowest to highest as a line; dashed: the target. ` +
-            `${machine.cpu}, ${machine.cores} cores, Node ${machine.node}, ${machine.date.slice(0, 10)}`,
+            `${machine.cpu}, ${machine.cores} cores, ${machine.node}, ${machine.date.slice(0, 10)}`,
         ],
         { frameAnchor: 'top-left', dx: 12 - labelWidth, dy: -24, fill: pale }
       ),

@@ -1,0 +1,108 @@
+import { Redis } from 'ioredis'
+import { host, serverPort } from './redis_server.mjs'
+
+/**
+ * A lock library at work on the run's server.
+ *
+ * @typedef {object} Locker
+ * @property {(key: string) => Promise<() => unknown>} acquire - Waits for the lock as long as it takes
+ *   and resolves to its release
+ * @property {(key: string) => Promise<unknown>} pair - Acquires and releases
+ */
+
+/** Long enough for every queue here. */
+const ttl = 60_000
+const forever = 3_600_000
+
+/**
+ * Settings are each library's own apart from the TTL and from waiting without end; ioredis is on one
+ * connection, as it is by itself.
+ *
+ * @type {Record<string, () => Promise<Locker>>}
+ */
+const openers = {
+  'loquet': async () => {
+    const { LockFactory } = await import('loquet')
+    const { RedisStore } = await import('loquet/drivers/redis')
+    return byFactory(new LockFactory(new RedisStore({ host, port: serverPort() })))
+  },
+
+  '@verrou/core': async () => {
+    const { LockFactory } = await import('@verrou/core')
+    const { RedisStore } = await import('@verrou/core/drivers/redis')
+    return byFactory(new LockFactory(new RedisStore({ connection: connect() })))
+  },
+
+  'redlock': async () => {
+    const { default: Redlock } = await import('redlock')
+    const redlock = new Redlock([connect()], { retryCount: -1 })
+    return {
+      acquire: async (key) => {
+        const lock = await redlock.lock(key, ttl)
+        return () => lock.unlock()
+      },
+      pair: async (key) => {
+        const lock = await redlock.lock(key, ttl)
+        await lock.unlock()
+      },
+    }
+  },
+
+  'redis-semaphore': async () => {
+    const { Mutex } = await import('redis-semaphore')
+    const client = connect()
+    const settings = { lockTimeout: ttl, acquireTimeout: forever }
+    return {
+      acquire: async (key) => {
+        const mutex = new Mutex(client, key, settings)
+        await mutex.acquire()
+        return () => mutex.release()
+      },
+      pair: async (key) => {
+        const mutex = new Mutex(client, key, settings)
+        await mutex.acquire()
+        await mutex.release()
+      },
+    }
+  },
+}
+
+/** The packages that lock, loquet first. */
+export const lockers = Object.keys(openers)
+
+/**
+ * @param {string} name
+ * @returns {Promise<Locker>}
+ */
+export async function openLocker(name) {
+  const locker = await openers[name]()
+  // Connects, loads its scripts, and fails here rather than in the middle
+  await locker.pair('loquet-bench:first')
+  return locker
+}
+
+function connect() {
+  return new Redis({ host, port: serverPort() })
+}
+
+/**
+ * loquet and Verrou have the same API, so that the same lines drive both.
+ *
+ * @param {{ createLock: (key: string, ttl: number) => { acquire: () => Promise<unknown>,
+ *   release: () => Promise<void> } }} factory
+ * @returns {Locker}
+ */
+function byFactory(factory) {
+  return {
+    acquire: async (key) => {
+      const lock = factory.createLock(key, ttl)
+      await lock.acquire()
+      return () => lock.release()
+    },
+    pair: async (key) => {
+      const lock = factory.createLock(key, ttl)
+      await lock.acquire()
+      await lock.release()
+    },
+  }
+}
