@@ -7,7 +7,7 @@ import { now } from '../faults/history.js'
 import { Random, withSeed } from '../faults/random.js'
 import { Fleet } from './fleet/fleet.js'
 import type { FleetOrder } from './fleet/fleet.js'
-import { isFree } from './fleet/keys.js'
+import { hasNoLeases } from './fleet/keys.js'
 import { startCluster, startSentinels, startStandalone } from './servers.js'
 import type { RedisServer } from './servers.js'
 
@@ -90,7 +90,7 @@ test.group('Redis | failover', (group) => {
         await fleet.finish()
         assertRight(fleet.history.read(), { patience: SOON, errors: ERRORS })
         const primary = await servers.primaryServer()
-        await fleet.waitUntil(() => isFree(primary))
+        await fleet.waitUntil(() => hasNoLeases(primary))
       } finally {
         await fleet.remove()
         await Promise.all([servers.stop(), meetingPoint.stop()])
@@ -127,7 +127,7 @@ test.group('Redis | resharding', (group) => {
         }
         await fleet.finish()
         assertRight(fleet.history.read(), { patience: SOON, errors: ERRORS })
-        await fleet.waitUntil(() => isFree(...cluster.nodes))
+        await fleet.waitUntil(() => hasNoLeases(...cluster.nodes))
       } finally {
         await fleet.remove()
         await Promise.all([cluster.stop(), meetingPoint.stop()])

@@ -12,7 +12,7 @@ import { now } from '../faults/history.js'
 import { Random, withSeed } from '../faults/random.js'
 import { Fleet } from './fleet/fleet.js'
 import type { FleetOrder } from './fleet/fleet.js'
-import { countedIn, isFree, isFreeButLines, remainsOf } from './fleet/keys.js'
+import { countedIn, hasNoLeases, isFree, remainsOf } from './fleet/keys.js'
 import type { MemberOrder, Way } from './fleet/orders.js'
 import { startStandalone } from './servers.js'
 import type { RedisServer } from './servers.js'
@@ -158,7 +158,7 @@ test.group('Redis | killed', (group) => {
         await fleet.finish()
         const { granted } = assertHistory(fleet, { errors: DOWN })
         assert.isAtMost(await countedIn(server), granted)
-        await fleet.waitUntil(() => isFreeButLines(server))
+        await fleet.waitUntil(() => hasNoLeases(server))
       }
     )
   })
@@ -182,7 +182,7 @@ test.group('Redis | killed', (group) => {
       await fleet.finish()
       const { granted } = assertHistory(fleet, { errors: DOWN })
       assert.isAbove(granted, 0)
-      await fleet.waitUntil(() => isFreeButLines(server))
+      await fleet.waitUntil(() => hasNoLeases(server))
     })
   })
 
@@ -215,7 +215,7 @@ test.group('Redis | killed', (group) => {
       await fleet.progress(2 * order.tasks)
       await fleet.finish()
       assertHistory(fleet)
-      await fleet.waitUntil(() => isFreeButLines(server))
+      await fleet.waitUntil(() => hasNoLeases(server))
     })
   })
 
@@ -237,7 +237,7 @@ test.group('Redis | killed', (group) => {
       await fleet.progress(1)
       await fleet.finish()
       assertHistory(fleet)
-      await fleet.waitUntil(() => isFreeButLines(server))
+      await fleet.waitUntil(() => hasNoLeases(server))
     })
   })
 })

@@ -21,33 +21,39 @@ export async function remainsOf(server: RedisServer): Promise<string[]> {
 }
 
 /** Whether nothing is left of locks. */
-export async function isFree(...servers: RedisServer[]): Promise<boolean> {
-  for (const server of servers) {
-    const remains = await remainsOf(server)
-    if (remains.length > 0) return false
-  }
-  return true
+export async function isFree(server: RedisServer): Promise<boolean> {
+  const remains = await remainsOf(server)
+  return remains.length === 0
 }
 
 /**
- * Counts keys, apart from counters and from lines that expire within five minutes. Done by a script, for a line's name is
- * no text.
+ * The keys apart from counters and from lines that expire within five minutes. Done by a script, for a line's name is no
+ * text.
  */
-const COUNT_BUT_LINES = `
-local count = 0
+const ALL_BUT_LINES = `
+local found = {}
 for _, key in ipairs(redis.call('keys', '*')) do
   local left = redis.call('pttl', key)
   local isLine = redis.call('type', key).ok == 'zset' and left > 0 and left <= 300000
-  if not isLine and string.sub(key, 1, ${COUNTER.length}) ~= '${COUNTER}' then count = count + 1 end
+  local isCounter = string.sub(key, 1, ${COUNTER.length}) == '${COUNTER}'
+  if not isLine and not isCounter then table.insert(found, key) end
 end
-return count`
+return found`
 
 /**
- * Whether nothing is left of locks but lines: a process that dies while it waits may stay in one until nobody has touched
- * it for five minutes.
+ * What is left of locks, but for lines: a process that dies while it waits, or can't say that it no longer does, may stay
+ * in one until nobody has touched it for five minutes.
  */
-export async function isFreeButLines(server: RedisServer): Promise<boolean> {
-  return (await server.cli('EVAL', COUNT_BUT_LINES, 0)) === '0'
+export async function leasesIn(server: RedisServer): Promise<string[]> {
+  return lines(await server.cli('EVAL', ALL_BUT_LINES, 0))
+}
+
+export async function hasNoLeases(...servers: RedisServer[]): Promise<boolean> {
+  for (const server of servers) {
+    const leases = await leasesIn(server)
+    if (leases.length > 0) return false
+  }
+  return true
 }
 
 /** The sum of all counters. */

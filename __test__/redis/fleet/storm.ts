@@ -10,7 +10,7 @@ import type { FaultPlan } from '../../faults/plan.js'
 import { FaultProxy } from '../../faults/proxy.js'
 import { Random } from '../../faults/random.js'
 import type { RedisServer } from '../servers.js'
-import { keysOf } from './keys.js'
+import { leasesIn } from './keys.js'
 
 /** A kind of locks, with keys of its own. */
 interface Kind {
@@ -168,7 +168,7 @@ async function giveBack(lock: RecordedLock, isGone: () => boolean): Promise<void
   }
 }
 
-/** Waits until the server has no keys, and records those that don't go. */
+/** Waits until the server has no leases, and records those that don't go. */
 async function recordRemains(
   server: RedisServer,
   recorder: Recorder,
@@ -176,13 +176,11 @@ async function recordRemains(
 ): Promise<void> {
   const deadline = now() + grace
   for (;;) {
-    const found = await keysOf(server)
+    const found = await leasesIn(server)
     if (found.length === 0) return
     if (now() > deadline) {
       for (const key of found) {
-        // What stands beside a lock has another type.
-        const owner = await server.cli('GET', key).catch(() => undefined)
-        recorder.write({ kind: 'found', at: now(), key, owner })
+        recorder.write({ kind: 'found', at: now(), key, owner: await server.cli('GET', key) })
       }
       return
     }

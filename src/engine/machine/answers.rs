@@ -197,7 +197,8 @@ impl Machine {
             line.run = line.run.saturating_add(1);
             line.stands_back = false;
         }
-        self.take(now, attempt, lease, effects);
+        // Should it have expired by now: a hand-over is none of the waiter's own chances.
+        self.take(now, &Attempt { counts: false, ..attempt.clone() }, lease, effects);
     }
 
     /// The waiter takes the lease, or it is passed on if the waiter has left.
