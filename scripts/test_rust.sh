@@ -25,5 +25,5 @@ loud_step 'Rust: engine, stores, properties, simulation, driver; Redis: standalo
   node scripts/with_redis.mjs cargo test --quiet --no-default-features --features testing
 # A target folder of its own: the flag would otherwise rebuild everything each time.
 loud_step 'Rust: loom models of what threads share' \
-  env RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=target/loom \
+  env RUSTFLAGS='--cfg loquet_loom' CARGO_TARGET_DIR=target/loom \
   cargo test --quiet --no-default-features --lib loom

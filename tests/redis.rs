@@ -56,7 +56,7 @@ async fn passes_between_processes(settings: Option<Settings>) {
     let (here, there) = (Process::start(&settings, "here"), Process::start(&settings, "there"));
     for text in ["turns", "{turns}:1", "turns:{2}", "turns{", "{}turns"] {
         let name = key(text);
-        here.handle.acquire(name.clone(), owner(0), ttl(60_000), wait(NO_POLL)).await.unwrap().unwrap();
+        here.take(name.clone(), owner(0), ttl(60_000)).await;
         for round in 0..6 {
             let (from, to) = if round % 2 == 0 { (&here, &there) } else { (&there, &here) };
             let waiting =
@@ -101,7 +101,7 @@ async fn c8_a_lease_that_ends_is_noticed_without_a_poll() {
         return;
     };
     let (here, there) = (Process::start(&settings, "ends-1"), Process::start(&settings, "ends-2"));
-    here.handle.acquire(key("ends"), owner(1), ttl(400), wait(NO_POLL)).await.unwrap().unwrap();
+    here.take(key("ends"), owner(1), ttl(400)).await;
     let start = Instant::now();
     let acquire = there.handle.acquire(key("ends"), owner(2), ttl(60_000), wait(NO_POLL));
     timeout(PATIENCE, acquire).await.expect("the end was not noticed").unwrap().unwrap();
@@ -119,7 +119,7 @@ async fn processes_get_their_turn_in_the_order_of_their_arrival() {
     let processes: Vec<_> =
         (0..8).map(|number| Arc::new(Process::start(&settings, &format!("order-{number}")))).collect();
     let first = &processes[0];
-    first.handle.acquire(key("order"), owner(0), Ttl::FOREVER, wait(NO_POLL)).await.unwrap().unwrap();
+    first.take(key("order"), owner(0), Ttl::FOREVER).await;
     let order = Arc::new(Mutex::new(Vec::new()));
     let mut tasks = Vec::new();
     for number in [3, 1, 7, 5, 2, 6, 4] {
@@ -149,7 +149,7 @@ async fn c13_a_waiter_that_goes_leaves_no_place_in_line_behind_and_no_subscripti
     };
     let mut observer = Observer::new(&settings);
     let [holder, goes, stays] = ["goes-0", "goes-1", "goes-2"].map(|name| Process::start(&settings, name));
-    holder.handle.acquire(key("goes"), owner(0), Ttl::FOREVER, wait(NO_POLL)).await.unwrap().unwrap();
+    holder.take(key("goes"), owner(0), Ttl::FOREVER).await;
     let gone = goes.handle.acquire(key("goes"), owner(1), Ttl::FOREVER, wait(NO_POLL));
     observer.wait_for_line("goes", 1).await;
     let waiting = tokio::spawn(stays.handle.acquire(key("goes"), owner(2), Ttl::FOREVER, wait(NO_POLL)));
@@ -177,7 +177,7 @@ async fn c11_a_turn_that_comes_to_somebody_who_goes_is_passed_on() {
     let mut observer = Observer::new(&settings);
     let [holder, goes, stays] = ["turn-0", "turn-1", "turn-2"].map(|name| Process::start(&settings, name));
     for round in 0..20 {
-        holder.handle.acquire(key("turn"), owner(0), Ttl::FOREVER, wait(NO_POLL)).await.unwrap().unwrap();
+        holder.take(key("turn"), owner(0), Ttl::FOREVER).await;
         let gone = goes.handle.acquire(key("turn"), owner(1), Ttl::FOREVER, wait(NO_POLL));
         observer.wait_for_line("turn", 1).await;
         let waiting = tokio::spawn(stays.handle.acquire(key("turn"), owner(2), Ttl::FOREVER, wait(NO_POLL)));
@@ -203,7 +203,7 @@ async fn a_hand_over_is_little_more_than_one_command() {
     let processes: Vec<_> =
         (0..4).map(|number| Arc::new(Process::start(&settings, &format!("count-{number}")))).collect();
     let holder = Process::start(&settings, "count-holder");
-    holder.handle.acquire(key("count"), owner(0), Ttl::FOREVER, wait(NO_POLL)).await.unwrap().unwrap();
+    holder.take(key("count"), owner(0), Ttl::FOREVER).await;
     let mut tasks = Vec::new();
     for number in 0..400 {
         let process = Arc::clone(&processes[usize::try_from(number % 4).unwrap()]);
@@ -239,7 +239,7 @@ async fn c9_a_wait_in_line_ends_by_its_timeout() {
     };
     let mut observer = Observer::new(&settings);
     let (holder, waiter) = (Process::start(&settings, "time-0"), Process::start(&settings, "time-1"));
-    holder.handle.acquire(key("time"), owner(0), Ttl::FOREVER, wait(NO_POLL)).await.unwrap().unwrap();
+    holder.take(key("time"), owner(0), Ttl::FOREVER).await;
     let retry = loquet::engine::Retry { timeout: Some(millis(200)), ..wait(NO_POLL) };
     let start = Instant::now();
     let outcome = waiter.handle.acquire(key("time"), owner(1), Ttl::FOREVER, retry).await.unwrap();

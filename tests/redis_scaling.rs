@@ -8,8 +8,10 @@ use std::ops::Range;
 use std::time::Duration;
 
 use loquet::clock::Moment;
-use loquet::lease::Ttl;
+use loquet::lease::{Key, Owner, Ttl};
+use loquet::store::Command;
 use loquet::store::faulty::Dice;
+use loquet::store::redis::model::{Channels, Errand, Member, Server};
 
 mod redis_fleet;
 use redis_fleet::{Figures, Fleet, Loss, Settings};
@@ -53,7 +55,8 @@ fn small(seed: u64) -> Settings {
         rounds: Some(20),
         body: Duration::from_micros(below(2) * below(6000)),
         body_spread: Duration::from_micros(below(2) * below(3000)),
-        pause: Duration::from_micros(below(3) * below(4000)),
+        pause: [Duration::ZERO, Duration::from_micros(below(8000)), Duration::from_millis(below(2500))]
+            [usize::try_from(below(3)).unwrap()],
         trip_spread: Duration::from_micros([100, 1000, 20][usize::try_from(below(3)).unwrap()]),
         ..Settings::usual(processes)
     }
@@ -86,6 +89,40 @@ fn c8_the_others_go_on_when_processes_are_lost() {
         let settings = Settings { losses: Some((at, 500, loss)), ..small(seed) };
         run_to_the_end(seed, settings, Duration::from_secs(5));
     }
+}
+
+/// A process that waits again just when it would have forgotten the key stands in line once, and hears of its turn.
+#[test]
+fn c8_a_place_that_is_being_taken_is_not_forgotten() {
+    let at = |millis| Moment::START + Duration::from_millis(millis);
+    let key = Key::new("k").unwrap();
+    let save = || {
+        let (key, owner) = (key.clone(), Owner::named("o"));
+        Command::Save { key, owner, ttl: Ttl::FOREVER, waits: true }
+    };
+    let (mut member, mut other) = (Member::new("here".into()), Member::new("there".into()));
+    let (mut server, mut heard_by) = (Server::default(), Channels::default());
+    let Some(Errand::Subscribe(_, channel)) = member.watch(at(0), &key, true) else {
+        panic!("a wait subscribes");
+    };
+    heard_by.insert(channel);
+    member.subscribed(&key);
+    member.watch(at(0), &key, false);
+
+    let call = other.prepare(at(1), save());
+    server.perform(at(1), &call, &heard_by);
+    let call = member.prepare(at(990), save());
+    for errand in member.tick(at(1005)) {
+        if let Errand::Unsubscribe(_, channel) = errand {
+            heard_by.remove(&channel);
+        }
+    }
+    let (value, _) = server.perform(at(1020), &call, &heard_by);
+    member.understand(at(990), at(1021), &call, &value).unwrap();
+    let line = server.line_of(at(1021), &key, &member);
+    assert_eq!(line.len(), 1, "{line:?}");
+    let first = server.first_of(at(1021), &key, &member).unwrap();
+    assert!(heard_by.iter().any(|channel| channel.ends_with(&*first)), "{first} hears nothing: {heard_by:?}");
 }
 
 #[test]

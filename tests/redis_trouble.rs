@@ -37,7 +37,7 @@ async fn scripts_that_the_server_has_forgotten_are_sent_again() {
     let mut flush = || observer.ask::<()>(&["SCRIPT", "FLUSH", "SYNC"]);
     for round in 0..5 {
         flush();
-        here.handle.acquire(key("flush"), owner(1), ttl(60_000), wait(NO_POLL)).await.unwrap().unwrap();
+        here.take(key("flush"), owner(1), ttl(60_000)).await;
         // Whoever of the two is first.
         let turns =
             [(&here, 2), (&there, 3)].map(|(process, number)| take_turn(process, "flush", number, NO_POLL));
@@ -71,7 +71,7 @@ async fn c6_killed_connections_cost_no_waiter_its_turn() {
     for round in 0..12 {
         let first = owner(2 * round);
         let second = owner(2 * round + 1);
-        holds.handle.acquire(key("kill"), first.clone(), Ttl::FOREVER, wait(NO_POLL)).await.unwrap().unwrap();
+        holds.take(key("kill"), first.clone(), Ttl::FOREVER).await;
         let waiting =
             tokio::spawn(waits.handle.acquire(key("kill"), second.clone(), Ttl::FOREVER, wait(NO_POLL)));
         observer.wait_for_line("kill", 1).await;
@@ -124,8 +124,8 @@ async fn a_server_without_memory_refuses_new_locks_but_lets_go_and_hands_over() 
     };
     let mut observer = Observer::new(&settings);
     let (here, there) = (Process::start(&settings, "full-1"), Process::start(&settings, "full-2"));
-    here.handle.acquire(key("full"), owner(1), ttl(60_000), wait(NO_POLL)).await.unwrap().unwrap();
-    here.handle.acquire(key("full-too"), owner(5), ttl(60_000), wait(NO_POLL)).await.unwrap().unwrap();
+    here.take(key("full"), owner(1), ttl(60_000)).await;
+    here.take(key("full-too"), owner(5), ttl(60_000)).await;
     let next = here.handle.acquire(key("full"), owner(2), ttl(60_000), wait(NO_POLL));
     let waiting = tokio::spawn(there.handle.acquire(key("full-too"), owner(6), Ttl::FOREVER, wait(500)));
     observer.wait_for_line("full", 1).await;
@@ -147,7 +147,7 @@ async fn a_server_without_memory_refuses_new_locks_but_lets_go_and_hands_over() 
     assert_eq!(told.unwrap_err().kind().code(), "E_LOCK_STORAGE_ERROR");
 
     drop(full);
-    here.handle.acquire(key("full-new"), owner(4), Ttl::FOREVER, wait(NO_POLL)).await.unwrap().unwrap();
+    here.take(key("full-new"), owner(4), Ttl::FOREVER).await;
     here.handle.release(key("full-new"), owner(4)).await.unwrap();
     for name in ["full", "full-too", "full-new"] {
         observer.wait_for_nothing(name).await;
@@ -190,7 +190,7 @@ async fn works_by_polling(user: &User, settings: &Settings, text: &str) {
         (Process::start(&limited, &format!("{text}-1")), Process::start(&limited, &format!("{text}-2")));
     let name = key(text);
     for _ in 0..3 {
-        here.handle.acquire(name.clone(), owner(1), ttl(60_000), wait(20)).await.unwrap().unwrap();
+        here.take(name.clone(), owner(1), ttl(60_000)).await;
         let turns = [(&there, 2), (&here, 3)].map(|(process, number)| take_turn(process, text, number, 20));
         tokio::time::sleep(millis(30)).await;
         assert!(there.handle.exists(name.clone()).await.unwrap());
@@ -199,7 +199,7 @@ async fn works_by_polling(user: &User, settings: &Settings, text: &str) {
         for turn in turns {
             timeout(PATIENCE, turn).await.expect("somebody was forgotten").unwrap();
         }
-        here.handle.acquire(name.clone(), owner(4), Ttl::FOREVER, wait(20)).await.unwrap().unwrap();
+        here.take(name.clone(), owner(4), Ttl::FOREVER).await;
         there.handle.force_release(name.clone()).await.unwrap();
         assert!(!here.handle.exists(name.clone()).await.unwrap());
     }
@@ -248,7 +248,7 @@ async fn users_with_and_without_channels_share_a_lock() {
     let hears = Process::start(&settings, "mixed-2");
     let name = key("app:mixed");
     for _ in 0..3 {
-        deaf.handle.acquire(name.clone(), owner(1), ttl(60_000), wait(20)).await.unwrap().unwrap();
+        deaf.take(name.clone(), owner(1), ttl(60_000)).await;
         let waiting = tokio::spawn(hears.handle.acquire(name.clone(), owner(2), ttl(60_000), wait(200)));
         tokio::time::sleep(millis(30)).await;
         deaf.handle.release(name.clone(), owner(1)).await.unwrap();
@@ -307,7 +307,7 @@ async fn c21_no_password_is_told_to_anybody() {
     // A password that nobody has asked for is no mistake, but worth a word.
     let settings = Settings { login: login(None, PASSWORD), ..settings };
     let process = Arc::new(Process::start(&settings, "needless"));
-    process.handle.acquire(key("needless"), owner(1), Ttl::FOREVER, wait(NO_POLL)).await.unwrap().unwrap();
+    process.take(key("needless"), owner(1), Ttl::FOREVER).await;
     process.handle.release(key("needless"), owner(1)).await.unwrap();
     let notices = process.notices();
     assert_eq!(notices.len(), 1, "{notices:?}");

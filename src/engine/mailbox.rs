@@ -4,12 +4,12 @@
 //! rings again: perhaps once too often, never too seldom. The other order would lose a wake-up: taken, then a letter
 //! arrives and sees the flag still up, then cleared, and nobody comes for it.
 
-#[cfg(loom)]
+#[cfg(loquet_loom)]
 use loom::sync::{
     Mutex, MutexGuard,
     atomic::{AtomicBool, Ordering},
 };
-#[cfg(not(loom))]
+#[cfg(not(loquet_loom))]
 use std::sync::{
     Mutex, MutexGuard,
     atomic::{AtomicBool, Ordering},
@@ -71,7 +71,7 @@ impl<T> Mailbox<T> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(loquet_loom)))]
 mod tests {
     use super::*;
 
@@ -88,8 +88,8 @@ mod tests {
 }
 
 /// Every interleaving of a poster and the owner, by model checking:
-/// `RUSTFLAGS="--cfg loom" cargo test --no-default-features --lib loom`.
-#[cfg(all(test, loom))]
+/// `RUSTFLAGS="--cfg loquet_loom" cargo test --no-default-features --lib loom`.
+#[cfg(all(test, loquet_loom))]
 mod loom_tests {
     use loom::sync::Arc;
     use loom::thread;

@@ -4,7 +4,7 @@
 //! [`inline`] performs effects within the call on a store that answers at once; [`driver`] is a tokio task that performs
 //! them on a store that answers later; and the addon hands them to JavaScript for stores that live there.
 
-#[cfg(not(loom))]
+#[cfg(not(loquet_loom))]
 pub mod driver;
 pub mod inline;
 pub mod machine;

@@ -9,12 +9,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use loquet::clock::SystemClock;
+use loquet::engine::Retry;
 use loquet::engine::driver::{Driver, Handle};
+use loquet::lease::{Key, Owner, Ttl};
 use loquet::store::redis::RedisStore;
 use loquet::store::redis::settings::{Address, Deployment, Login, Sentinels, Settings, Tls};
 use redis::{Connection, FromRedisValue};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 /// How long anything may take that is no matter of retry delays, on a machine that is busy.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -101,6 +103,13 @@ impl Process {
         let runtime = tokio::runtime::Handle::current();
         let handle = Driver::spawn(Arc::new(store.clone()), Arc::new(SystemClock), &runtime);
         Self { store, handle, notices }
+    }
+
+    /// Acquires a lock that is free, or will be soon.
+    pub async fn take(&self, key: Key, owner: Owner, ttl: Ttl) {
+        let retry = Retry { attempts: None, delay: Duration::from_millis(20), timeout: None };
+        let lease = timeout(PATIENCE, self.handle.acquire(key, owner, ttl, retry)).await;
+        lease.expect("a lock that nobody holds").unwrap().unwrap();
     }
 
     /// What it has told people so far.
