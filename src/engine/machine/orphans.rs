@@ -7,7 +7,7 @@ use super::{
 
 /// The first pause before an orphaned lease is deleted once more; doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 impl Machine {
     /// Whether a lease of that owner is being cleaned up in the background, or may have to be: then nothing may be acquired

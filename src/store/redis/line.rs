@@ -347,7 +347,7 @@ impl Lines {
             if is_left_over && !entry.is_joining(now) {
                 steps.push(entry.leave(key));
             }
-            if idle_for < LINGER || entry.hearing == Hearing::Soon || entry.leaving {
+            if idle_for < LINGER || entry.hearing == Hearing::Soon || entry.leaving || entry.is_joining(now) {
                 return true;
             }
             if entry.hearing == Hearing::Yes {
