@@ -1,4 +1,4 @@
-import { E_LOCK_NOT_OWNED } from '../errors.js'
+import { E_LOCK_CLOSED, E_LOCK_NOT_OWNED } from '../errors.js'
 import { decodeKey } from '../key.js'
 import { Lease } from './lease.js'
 import type { AcquireRequest, LockEngine, Waited } from './lease.js'
@@ -45,7 +45,7 @@ class Asked implements Ticketed {
   }
 
   closed(): void {
-    this.resolve(undefined)
+    this.reject(new E_LOCK_CLOSED())
   }
 
   done(): void {
@@ -101,19 +101,11 @@ export class ServerEngine implements LockEngine {
   /**
    * One try, without waiting.
    */
-  attempt(key: string, owner: string, ttl: number): Promise<Lease | null> {
-    return new Promise((resolve, reject) => {
-      const grant = (endsAt: Answer) =>
-        resolve(typeof endsAt === 'number' ? new Lease(key, owner, endsAt) : null)
-      const server = this.#open()
-      const ticket = takeTicket(new Asked(grant, reject))
-      try {
-        hot.serverAcquire(server, this.#fullKey(key), owner, ttl, 1, 0, -1, ticket)
-      } catch (error) {
-        giveBackTicket(ticket)
-        throw error
-      }
-    })
+  async attempt(key: string, owner: string, ttl: number): Promise<Lease | null> {
+    const endsAt = await this.#ask((server, ticket) =>
+      hot.serverAcquire(server, this.#fullKey(key), owner, ttl, 1, 0, -1, ticket)
+    )
+    return typeof endsAt === 'number' ? new Lease(key, owner, endsAt) : null
   }
 
   acquire(request: AcquireRequest): Promise<Waited> {
@@ -128,7 +120,9 @@ export class ServerEngine implements LockEngine {
               request,
               signal,
               resolve,
-              ({ ticket: number }) => native.serverCancel(server, number),
+              // Disconnected meanwhile, it is answered all the same; a lease that comes is given back then.
+              ({ ticket: number }) =>
+                this.#server === server && native.serverCancel(server, number),
               (unwanted) => void this.release(unwanted).catch(ignore)
             )
       const ticket = takeTicket(wait)
@@ -145,18 +139,10 @@ export class ServerEngine implements LockEngine {
   }
 
   release(lease: Lease): Promise<void> {
-    const released = new Promise<Answer>((resolve, reject) => {
-      const server = this.#open()
-      const ticket = takeTicket(new Asked(resolve, reject))
-      try {
-        const key = this.#fullKey(lease.key)
-        hot.serverRelease(server, key, this.nameOf(lease), lease.endsAt, ticket)
-      } catch (error) {
-        giveBackTicket(ticket)
-        throw error
-      }
-    })
-    return (this.#isRetired ? this.#askedLate(released) : released) as Promise<void>
+    return this.#ask((server, ticket) => {
+      const key = this.#fullKey(lease.key)
+      hot.serverRelease(server, key, this.nameOf(lease), lease.endsAt, ticket)
+    }) as Promise<void>
   }
 
   async extend(lease: Lease, ttl: number): Promise<void> {
@@ -233,6 +219,7 @@ export class ServerEngine implements LockEngine {
     if (this.#server !== undefined) return this.#server
     const server = native.openRedis(environment, this.#settings)
     this.#server = server
+    this.#noticesTold = 0
     abandoned.register(this, server, this)
     const self = new WeakRef(this)
     noticeListeners.set(server, () => {

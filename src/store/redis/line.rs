@@ -286,10 +286,13 @@ impl Lines {
     }
 
     /// The server doesn't let us subscribe, and never will: those who wait ask from time to time.
-    pub(super) fn is_deaf(&mut self) -> Vec<Step> {
-        self.can_hear = false;
+    /// Nothing if that is known already.
+    pub(super) fn is_deaf(&mut self) -> Option<Vec<Step>> {
+        if !std::mem::replace(&mut self.can_hear, false) {
+            return None;
+        }
         self.entries.values_mut().for_each(|entry| entry.hearing = Hearing::No);
-        self.waited_for().into_iter().map(Step::Wake).collect()
+        Some(self.waited_for().into_iter().map(Step::Wake).collect())
     }
 
     /// A wake-up has come: it is our turn, unless nobody here waits any longer.

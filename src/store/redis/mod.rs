@@ -169,6 +169,9 @@ impl Inner {
     /// Wake-ups will never come, for this reason.
     fn give_up_hearing(&self, reason: &str) {
         let steps = lock(&self.lines).is_deaf();
+        let Some(steps) = steps else {
+            return; // that has been said already
+        };
         self.tell(&format!(
             "wake-ups from Redis are not possible ({reason}): waiting acquires ask every retry.delay instead"
         ));

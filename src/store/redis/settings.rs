@@ -1,7 +1,6 @@
 //! Where a Redis is and how to speak to it.
 
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -159,14 +158,6 @@ impl Settings {
         let name = told.to_string();
         let found = self.nat.iter().find(|(from, _)| *from == name);
         found.map_or(told, |(_, to)| to.clone())
-    }
-
-    /// The same for equal settings, so that processes can be told apart by it without showing a password.
-    #[must_use]
-    pub fn digest(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.hash(&mut hasher);
-        hasher.finish()
     }
 }
 

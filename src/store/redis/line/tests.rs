@@ -118,7 +118,8 @@ fn c6_a_lost_subscription_is_made_again_and_every_waiter_asks() {
 fn without_subscriptions_a_wait_asks_in_turn_at_once() {
     let mut lines = Lines::new("p".into());
     lines.watch(at(0), &key(), true, || "c:".into());
-    assert_eq!(lines.is_deaf(), [Step::Wake(key())]);
+    assert_eq!(lines.is_deaf(), Some(vec![Step::Wake(key())]));
+    assert_eq!(lines.is_deaf(), None, "said once");
     let other = Key::new("o").unwrap();
     assert_eq!(lines.watch(at(0), &other, true, || "d:".into()), Some(Step::Wake(other.clone())));
     assert_eq!(lines.manner(at(0), "o", true), Manner::InTurn { joins: None, known: None });
