@@ -47,6 +47,7 @@ class Cluster {
   }
 
   async beginMove(slot, from, to) {
+    await this.#agreed()
     const source = this.#node(from)
     const target = this.#node(to)
     await target.cli('CLUSTER', 'SETSLOT', slot, 'IMPORTING', this.#idOf(source))
@@ -80,8 +81,9 @@ class Cluster {
       await moveKeys()
       // The target first: otherwise the slot would be nobody's for a moment.
       for (const node of new Set([target, source, ...this.nodes])) {
-        await node.cli('CLUSTER', 'SETSLOT', slot, 'NODE', this.#idOf(target))
+        if (node.isRunning) await node.cli('CLUSTER', 'SETSLOT', slot, 'NODE', this.#idOf(target))
       }
+      await this.#agreed()
     }
     return { moveKeys, finish }
   }
@@ -114,6 +116,35 @@ class Cluster {
 
   async stop() {
     await Promise.all(this.nodes.map((node) => node.stop()))
+  }
+
+  /**
+   * Resolves when the nodes that run agree on who has which slots since which epoch. A node that takes a slot over makes
+   * an epoch out of the highest one that it has heard of: if it hadn't heard of the last one yet, two nodes would have
+   * the same, and the slot might go back to the one that gave it away.
+   */
+  #agreed() {
+    return until('the nodes of the cluster agree on the slots', async () => {
+      const running = this.nodes.filter(({ isRunning }) => isRunning)
+      const views = await Promise.all(running.map((node) => node.cli('CLUSTER', 'NODES')))
+      const [first, ...others] = views.map((view) => this.#claimsOf(view))
+      const epochs = first.map(({ epoch }) => epoch)
+      const isSettled = new Set(epochs).size === epochs.length
+      return isSettled && others.every((view) => JSON.stringify(view) === JSON.stringify(first))
+    })
+  }
+
+  /** The epoch and the slots of each node, out of what one node answers to CLUSTER NODES. */
+  #claimsOf(view) {
+    const fields = view
+      .trim()
+      .split('\n')
+      .map((line) => line.split(' '))
+    return this.#ids.map((id) => {
+      const [, , , , , , epoch, , ...slots] = fields.find(([name]) => name === id) ?? []
+      // In brackets: slots that are on their way, which only the two nodes know of.
+      return { epoch, slots: slots.filter((range) => !range.startsWith('[')) }
+    })
   }
 
   #node(place) {

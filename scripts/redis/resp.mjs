@@ -66,6 +66,8 @@ export function request(address, commands, { limit = LIMIT, encoding = 'utf8' } 
   return new Promise((resolve, reject) => {
     const socket = tls ? connectTls({ ...target, ...tls }) : connectTcp(target)
     const replies = []
+    // Made here, since the stack of an answer tells nothing of who asked.
+    const refused = new Error('refused')
     let bytes = Buffer.alloc(0)
     const fail = (error) => {
       clearTimeout(timer)
@@ -79,7 +81,11 @@ export function request(address, commands, { limit = LIMIT, encoding = 'utf8' } 
       bytes = Buffer.concat([bytes, chunk])
       for (let reply; bytes.length > 0 && (reply = decode(bytes, 0, encoding)) !== undefined;) {
         bytes = bytes.subarray(reply.next)
-        if (reply.value instanceof Error) return fail(reply.value)
+        if (reply.value instanceof Error) {
+          const [name, ...args] = all[replies.length]
+          refused.message = `${reply.value.message} (${name} ${name === 'AUTH' ? '...' : args.join(' ')})`
+          return fail(refused)
+        }
         replies.push(reply.value)
       }
       if (replies.length === all.length) {
