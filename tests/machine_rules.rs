@@ -277,3 +277,15 @@ fn c22_whoever_waits_for_a_store_that_cannot_be_reached_hears_of_it_with_the_fir
     bench.nothing();
     assert!(bench.machine.is_idle());
 }
+
+#[test]
+fn c8_the_end_of_a_lease_is_awaited_though_the_one_who_polled_in_the_meantime_leaves() {
+    let mut bench = Bench::new(POLLED);
+    let polls = bench.acquire(at(0), 1, WAIT);
+    let op = bench.save();
+    bench.machine.saved(at(0), op, Ok(Save::Held { until: Some(at(2_000)) }), &mut bench.effects);
+    bench.acquire(at(10), 2, Retry { delay: Duration::from_secs(60), ..WAIT });
+    assert_eq!(bench.machine.next_deadline(), Some(at(100)));
+    assert!(bench.machine.cancel(at(20), polls, &mut bench.effects));
+    assert_eq!(bench.machine.next_deadline(), Some(at(2_000)));
+}

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex};
 
 use loquet::clock::SystemClock;
+use loquet::engine::Retry;
 use loquet::lease::Ttl;
 use loquet::store::conformance::{Later, check};
 use loquet::store::redis::RedisStore;
@@ -107,6 +108,43 @@ async fn c8_a_lease_that_ends_is_noticed_without_a_poll() {
     timeout(PATIENCE, acquire).await.expect("the end was not noticed").unwrap().unwrap();
     assert!(start.elapsed() > millis(300), "granted while it was held: {:?}", start.elapsed());
     there.handle.release(key("ends"), owner(2)).await.unwrap();
+}
+
+/// Those in line know when the lease ends that they found. A later one may end before, and its holder may die.
+#[tokio::test]
+async fn c8_the_end_of_a_lease_that_began_during_the_wait_is_noticed_without_a_poll() {
+    let _server = shared().await;
+    let Some(settings) = standalone() else {
+        return;
+    };
+    let mut observer = Observer::new(&settings);
+    let [here, dies, leaves, waits] =
+        ["late-1", "late-2", "late-3", "late-4"].map(|name| Process::start(&settings, name));
+    for (round, found) in [Ttl::FOREVER, ttl(60_000)].into_iter().enumerate() {
+        // Whoever is first when the lease begins may leave before it ends.
+        let leaving = Retry { timeout: Some(millis(800)), ..wait(NO_POLL) };
+        here.take(key("late"), owner(1), found).await;
+        let dying = tokio::spawn(dies.handle.acquire(key("late"), owner(2), ttl(1_500), wait(NO_POLL)));
+        observer.wait_for_line("late", 1).await;
+        let mut count = 1;
+        let mut left = None;
+        if round == 1 {
+            left = Some(tokio::spawn(leaves.handle.acquire(key("late"), owner(3), ttl(60_000), leaving)));
+            count += 1;
+            observer.wait_for_line("late", count).await;
+        }
+        let waiting = tokio::spawn(waits.handle.acquire(key("late"), owner(4), ttl(60_000), wait(NO_POLL)));
+        observer.wait_for_line("late", count + 1).await;
+        here.handle.release(key("late"), owner(1)).await.unwrap();
+        timeout(PATIENCE, dying).await.expect("a wake-up was lost").unwrap().unwrap().unwrap();
+        // It is never released.
+        timeout(PATIENCE, waiting).await.expect("the end was not noticed").unwrap().unwrap().unwrap();
+        if let Some(left) = left {
+            assert_eq!(left.await.unwrap().unwrap(), None, "it has given up");
+        }
+        waits.handle.release(key("late"), owner(4)).await.unwrap();
+    }
+    observer.wait_for_nothing("late").await;
 }
 
 #[tokio::test]

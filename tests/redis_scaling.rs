@@ -25,7 +25,7 @@ fn seeds(usual: u64) -> Range<u64> {
 }
 
 /// Runs a fleet to its end, in which nobody may wait longer than that.
-fn run_to_the_end(seed: u64, settings: Settings, longest: Duration) {
+fn run_to_the_end(seed: u64, settings: Settings, longest: Duration) -> Fleet {
     let mut fleet = Fleet::new(seed, settings);
     fleet.remember();
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -43,6 +43,7 @@ fn run_to_the_end(seed: u64, settings: Settings, longest: Duration) {
         println!("seed {seed} failed; run it alone with LOQUET_SEED={seed}\n{settings:?}");
         std::panic::resume_unwind(panic);
     }
+    fleet
 }
 
 /// A small fleet whose shape depends on the seed.
@@ -89,6 +90,28 @@ fn c8_the_others_go_on_when_processes_are_lost() {
         let settings = Settings { losses: Some((at, 500, loss)), ..small(seed) };
         run_to_the_end(seed, settings, Duration::from_secs(5));
     }
+}
+
+/// Those in line may know of the end of a longer lease only, or of none. Whoever has had the lock stays away for long, so
+/// that nobody who comes again sees the new lease for them.
+#[test]
+fn c8_the_end_of_a_lease_whose_holder_was_killed_is_noticed_though_nobody_polls() {
+    let mut killed = 0;
+    for seed in seeds(400) {
+        let ttl = if seed % 2 == 0 { Ttl::FOREVER } else { Ttl::from_millis(60_000).unwrap() };
+        let settings = Settings {
+            tasks: 1,
+            rounds: Some(5),
+            body: Duration::from_millis(100),
+            pause: Duration::from_secs(10),
+            delay: Duration::from_secs(6000),
+            ttl,
+            doomed: Some(Ttl::from_millis(300).unwrap()),
+            ..small(seed)
+        };
+        killed += run_to_the_end(seed, settings, Duration::from_millis(1500)).figures.killed_holders;
+    }
+    assert!(killed > 0, "no holder was killed while others waited");
 }
 
 /// A process that waits again just when it would have forgotten the key stands in line once, and hears of its turn.

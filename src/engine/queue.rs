@@ -80,6 +80,8 @@ pub(super) struct Queue {
     pub(super) last_asked: Moment,
     /// When it is asked again unless something wakes the queue earlier.
     pub(super) next_try: Moment,
+    /// When the holder's lease ends, as far as the last answer told.
+    pub(super) held_until: Moment,
     /// Whether `next_try` is when a lease ends, and not a poll.
     pub(super) awaits_end: bool,
     /// Tells the present `next_try` from earlier ones in the deadline heap.
@@ -276,6 +278,7 @@ impl Lobby {
             recheck: false,
             last_asked: Moment::START,
             next_try: Moment::NEVER,
+            held_until: Moment::NEVER,
             awaits_end: false,
             stamp,
             stands_back: false,

@@ -21,6 +21,7 @@ pub struct Figures {
     pub overtakings: u64,
     /// Wake-ups that the server has sent.
     pub woken: u64,
+    pub killed_holders: u64,
     pub longest_wait: Duration,
     /// The longest time without a grant.
     pub longest_gap: Duration,
@@ -46,6 +47,7 @@ impl Figures {
             left_out: 0,
             overtakings: 0,
             woken: 0,
+            killed_holders: 0,
             longest_wait: Duration::ZERO,
             longest_gap: Duration::ZERO,
             busy: Duration::ZERO,

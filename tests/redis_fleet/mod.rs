@@ -15,7 +15,7 @@ use loquet::engine::{Effects, Machine, WaiterId};
 use loquet::lease::{Key, Owner, Ttl};
 use loquet::store::faulty::Dice;
 use loquet::store::redis::RedisStore;
-use loquet::store::redis::model::{Call, Channels, Member, Server};
+use loquet::store::redis::model::{Call, Channels, Member, Message, Server};
 use loquet::store::redis::settings::Settings as Address;
 use loquet::store::{Capability, LockStore};
 use redis::Value;
@@ -59,6 +59,8 @@ pub struct Settings {
     pub service: Duration,
     /// When some processes are lost, how many in a thousand, and how.
     pub losses: Option<(Moment, u16, Loss)>,
+    /// Half of the leases last so long instead, and the first process that holds one while others wait is killed.
+    pub doomed: Option<Ttl>,
     /// In a thousand commands, until then: the reply is lost, the command is or isn't performed; or the connection for
     /// subscriptions is.
     pub faults: (u16, Moment),
@@ -80,6 +82,7 @@ impl Settings {
             trip_spread: Duration::from_micros(100),
             service: Duration::from_micros(10),
             losses: None,
+            doomed: None,
             faults: (0, Moment::START),
         }
     }
@@ -109,7 +112,7 @@ enum Event {
     /// The engine is told that the key may be free.
     Hint(usize),
     /// Something published reaches a process.
-    Hear(usize, String),
+    Hear(usize, Message),
     /// A subscription reaches the server, or the wish to end one; over the connection of that number.
     Subscribe(usize, u64, String),
     Unsubscribe(usize, u64, String),
@@ -120,6 +123,7 @@ enum Event {
     /// A task does what it does next.
     Act(usize, usize),
     Lose,
+    KillHolder,
 }
 
 /// A command on its way.
@@ -361,9 +365,9 @@ impl Fleet {
                     self.perform_effects(number);
                 }
             }
-            Event::Hear(number, channel) => {
+            Event::Hear(number, message) => {
                 let now = self.now;
-                let errand = self.alive(number).and_then(|process| process.member.heard(now, &channel));
+                let errand = self.alive(number).and_then(|process| process.member.heard(now, &message));
                 self.run_errand(number, errand);
             }
             Event::Subscribe(process, line, channel) => self.subscribe(process, line, channel),
@@ -377,6 +381,7 @@ impl Fleet {
                 }
             }
             Event::Lose => self.lose(),
+            Event::KillHolder => self.kill_holder(),
         }
     }
 
@@ -408,6 +413,17 @@ impl Fleet {
         self.figures = Figures::since(self.now, living * self.settings.tasks);
     }
 
+    /// Kills whoever holds one of the shorter leases while others wait.
+    fn kill_holder(&mut self) {
+        let longest = self.settings.doomed.and_then(|ttl| ttl.expiry_from(self.now));
+        let doomed = self.holder.filter(|(.., end)| end.is_some() && *end <= longest);
+        if let Some((number, ..)) = doomed.filter(|_| self.waiting_since().is_some()) {
+            self.processes[number].is_alive = false;
+            self.forget_subscriptions(number);
+            self.figures.killed_holders += 1;
+        }
+    }
+
     fn close_figures(&mut self) -> &Figures {
         self.figures.close(self.now, self.waiting_since());
         &self.figures
@@ -427,7 +443,7 @@ impl Fleet {
             assert!(process.member.is_idle(), "{:?}", process.member);
         }
         // What the lost have left behind ends by itself.
-        let has_losses = self.settings.losses.is_some();
+        let has_losses = self.settings.losses.is_some() || self.settings.doomed.is_some();
         let end = if has_losses { self.now + Duration::from_secs(3600) } else { self.now };
         assert!(self.server.is_empty(end), "left behind: {:?}", self.server);
         assert!(has_losses || self.heard_by.is_empty(), "{:?}", self.heard_by);

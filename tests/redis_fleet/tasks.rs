@@ -23,7 +23,11 @@ impl Fleet {
                 let owner = Owner::named(&format!("{number}/{task}/{}", process.serial));
                 let retry = Retry { attempts: None, delay: self.settings.delay, timeout: None };
                 let ticket = Ticket { tenant: 0, number: place };
-                let request = Request { ticket, key, owner: owner.clone(), ttl: self.settings.ttl, retry };
+                let ttl = match self.settings.doomed {
+                    Some(ttl) if self.dice.happens(500) => ttl,
+                    _ => self.settings.ttl,
+                };
+                let request = Request { ticket, key, owner: owner.clone(), ttl, retry };
                 let waiter = process.machine.acquire(now, request, &mut process.effects);
                 let state = &mut process.tasks[task];
                 state.round += 1;
@@ -79,6 +83,10 @@ impl Fleet {
             self.holder = Some((number, task, lease.expires_at));
         }
         let body = self.settings.body + self.dice.span(self.settings.body_spread);
+        if self.settings.doomed.is_some() && self.figures.killed_holders == 0 {
+            let pause = self.dice.span(body);
+            self.after(pause, Event::KillHolder);
+        }
         self.after(body, Event::Act(number, task));
     }
 }

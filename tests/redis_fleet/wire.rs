@@ -215,7 +215,7 @@ impl Fleet {
         let (number, serial, fate) = (flight.process, flight.serial, flight.fate);
         let member = &self.processes[number].member;
         let first = self.server.first_of(self.now, &self.key, member);
-        let (value, channels) = self.server.perform(self.now, &flight.call, &self.heard_by);
+        let (value, messages) = self.server.perform(self.now, &flight.call, &self.heard_by);
         let kind = flight.call.kind();
         let has_acquired = match &value {
             Value::Okay => kind == "set",
@@ -244,10 +244,10 @@ impl Fleet {
         }
         let flight = &mut self.flights[place];
         flight.value = Some(value);
-        for channel in channels {
+        for message in messages {
             self.figures.woken += 1;
-            if let Some(hearer) = self.hearers.get(&channel).copied() {
-                self.push(hearer, Event::Hear(hearer, channel));
+            if let Some(hearer) = self.hearers.get(&message.channel).copied() {
+                self.push(hearer, Event::Hear(hearer, message));
             }
         }
         if fate == Fate::LostReply {

@@ -142,6 +142,7 @@ impl Machine {
         }
         self.schedule(queue, next);
         if let Some(line) = self.lobby.queue_mut(queue) {
+            line.held_until = end;
             line.awaits_end = next == end;
         }
     }
@@ -191,7 +192,7 @@ impl Machine {
                 self.forget_doubtful(now, line.key.clone(), waiter.owner, waiter.ttl, effects);
             }
             self.close_queue(queue, effects);
-            // A poll that only this waiter's short delay called for comes when the others' delay wants it.
+            // A poll that only this waiter's short delay called for comes when the others' delay wants it, or the lease ends.
             if self.capability.polls
                 && let Some(line) = self.lobby.queue(queue)
                 && line.phase == Phase::Idle
@@ -200,8 +201,12 @@ impl Machine {
                 && let Some(delay) = self.lobby.shortest_delay(queue)
                 && delay > waiter.delay
             {
-                let at = (line.last_asked + delay).max(now);
+                let end = line.held_until;
+                let at = (line.last_asked + delay).min(end).max(now);
                 self.schedule(queue, at);
+                if let Some(line) = self.lobby.queue_mut(queue) {
+                    line.awaits_end = at == end;
+                }
             }
         }
         if self.lobby.is_empty() && self.ops.is_empty() {

@@ -9,6 +9,8 @@ use crate::clock::Moment;
 use crate::lease::{Key, KeyMap};
 use crate::store::Answer;
 
+mod ends;
+
 /// How long whoever isn't first leaves a free lock to the one who is.
 pub(super) const TURN: Duration = Duration::from_millis(5);
 
@@ -53,7 +55,7 @@ struct Entry {
     leaving: bool,
     /// Since when a save is under way that joins the line; it may be our turn before we know that we stand there.
     joining_since: Option<Moment>,
-    /// It was our turn before anybody here was known to wait.
+    /// It was our turn, or there was something to know, before anybody here was known to wait.
     missed_turn: bool,
     /// We have been woken and haven't asked since: that ask is not left out.
     is_woken: bool,

@@ -44,7 +44,7 @@ use self::request::{Request, Setting};
 use self::router::Router;
 use self::settings::Settings;
 use self::subscriber::Subscriber;
-use super::{BoxFuture, Capability, Command, LockStore, Reply, WakeUp};
+use super::{BoxFuture, Capability, Command, LockStore, Notice, Reply, ServerStore, WakeUp};
 use crate::clock::{Clock, Moment};
 use crate::lease::Key;
 
@@ -53,9 +53,6 @@ const STORE: &str = "redis";
 
 /// How many times in a row a lease may go from task to task within a process before others get their turn.
 const LOCAL_TURNS: NonZeroU32 = NonZeroU32::new(16).unwrap();
-
-/// Called with what a person should know: a setting that is not needed, wake-ups that don't work.
-pub type Notice = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Locks in Redis. See the [module documentation](self).
 ///
@@ -91,14 +88,14 @@ impl RedisStore {
             subscriber: Mutex::default(),
         }))
     }
+}
 
-    /// Sets who is told what a person should know.
-    pub fn on_notice(&self, notice: Notice) {
+impl ServerStore for RedisStore {
+    fn on_notice(&self, notice: Notice) {
         *lock(&self.0.notice) = Some(notice);
     }
 
-    /// Closes all connections. A later command makes new ones.
-    pub fn close(&self) {
+    fn close(&self) {
         lock(&self.0.subscriber).take();
         self.0.router.close();
     }

@@ -25,6 +25,15 @@ pub use member::{Call, Errand, Member};
 /// Names of channels that somebody hears.
 pub type Channels = HashSet<String, foldhash::fast::RandomState>;
 
+/// What is published on a channel.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Message {
+    /// Where.
+    pub channel: String,
+    /// How many milliseconds the lock is held for; nothing: it is the hearer's turn.
+    pub held_for: Option<i64>,
+}
+
 /// A server. It counts whole milliseconds.
 #[derive(Debug, Default)]
 pub struct Server {
@@ -75,12 +84,12 @@ struct Turn<'a> {
     /// The names of the line and of its channels; without permission to touch them there are none.
     names: Option<Names>,
     heard_by: &'a Channels,
-    published: Vec<String>,
+    published: Vec<Message>,
 }
 
 impl Server {
-    /// Performs a call. Returns the answer, and the channels on which somebody has heard of it, in order.
-    pub fn perform(&mut self, now: Moment, call: &Call, heard_by: &Channels) -> (Value, Vec<String>) {
+    /// Performs a call. Returns the answer, and what somebody has heard of it, in order.
+    pub fn perform(&mut self, now: Moment, call: &Call, heard_by: &Channels) -> (Value, Vec<Message>) {
         let Call { request, manner, me, setting } = call;
         let names = setting.has_lines.then(|| setting.names(request.key()));
         let now = millis(now);
@@ -175,11 +184,16 @@ impl Turn<'_> {
         ttl.span().map(|span| self.now.saturating_add(whole(span)))
     }
 
-    /// Milliseconds that the lock is held for, as `PTTL` tells them.
-    fn remaining(&mut self) -> Value {
+    /// Milliseconds that the lock is held for; nothing: without end.
+    fn remaining(&mut self) -> Option<i64> {
         let now = self.now;
         let ends = self.held().and_then(|held| held.ends);
-        Value::Int(ends.map_or(-1, |end| i64::try_from(end - now).unwrap_or(i64::MAX)))
+        ends.map(|end| i64::try_from(end - now).unwrap_or(i64::MAX))
+    }
+
+    /// The same as `PTTL` tells it.
+    fn pttl(&mut self) -> Value {
+        Value::Int(self.remaining().unwrap_or(-1))
     }
 
     fn line(&mut self) -> Option<&mut Line> {
@@ -200,8 +214,19 @@ impl Turn<'_> {
         }
     }
 
-    /// Tells the first in line, after taking out whoever can't hear; returns who it is.
+    /// Tells the first in line that it is its turn, after taking out whoever can't hear; returns who it is.
     fn wake(&mut self, except: Option<&str>) -> Option<Arc<str>> {
+        self.tell(except, None)
+    }
+
+    /// Tells the first in line for how long the lock is held.
+    fn tell_end(&mut self) {
+        if let Some(millis) = self.remaining() {
+            self.tell(None, Some(millis));
+        }
+    }
+
+    fn tell(&mut self, except: Option<&str>, held_for: Option<i64>) -> Option<Arc<str>> {
         loop {
             let first = self.line()?.first().cloned()?;
             if Some(&*first) == except {
@@ -209,7 +234,7 @@ impl Turn<'_> {
             }
             let channel = self.names.as_ref().map(|names| format!("{}{first}", names.channels))?;
             if self.heard_by.contains(&channel) {
-                self.published.push(channel);
+                self.published.push(Message { channel, held_for });
                 return Some(first);
             }
             self.change_line(|line| line.remove(&first));
@@ -245,7 +270,10 @@ impl Turn<'_> {
             first = first.or_else(|| self.wake(me.map(|me| &**me)));
             if first.is_none() || first.as_ref() == me {
                 self.set(owner, ttl);
-                self.change_line(|line| me.iter().for_each(|me| line.remove(me)));
+                if let Some(first) = first {
+                    self.change_line(|line| line.remove(&first));
+                    self.tell_end();
+                }
                 return pair(1, Value::Int(0));
             }
         }
@@ -264,7 +292,7 @@ impl Turn<'_> {
                     i64::try_from(line.by_rank.range(..at).count()).ok()
                 })
             });
-            Value::Array(vec![Value::Int(0), self.remaining(), Value::Int(rank.unwrap_or(0))])
+            Value::Array(vec![Value::Int(0), self.pttl(), Value::Int(rank.unwrap_or(0))])
         } else {
             pair(2, Value::BulkString(first.as_deref().unwrap_or_default().as_bytes().to_vec()))
         }
@@ -290,6 +318,8 @@ impl Turn<'_> {
         self.change_line(|line| line.remove(me));
         if self.held().is_none() {
             self.wake(None);
+        } else {
+            self.tell_end();
         }
         Value::Int(1)
     }
@@ -315,7 +345,7 @@ impl Turn<'_> {
         if self.held().is_none_or(|held| held.owner != *owner) {
             return Value::Nil;
         }
-        self.remaining()
+        self.pttl()
     }
 }
 

@@ -211,9 +211,8 @@ pub(super) fn decode(
         (Command::Save { .. }, Value::Nil) => plainly(Answer::Held { until: None }),
         (Command::Save { .. }, Value::Array(parts)) => match parts.as_slice() {
             [Value::Int(1), _] => granted(),
-            // The server counts whole milliseconds and frees a key when more than those have passed.
             [Value::Int(0), Value::Int(millis), Value::Int(rank)] => Ok(Meaning {
-                answer: Answer::Held { until: after(now, millis.saturating_add(i64::from(*millis >= 0))) },
+                answer: Answer::Held { until: held_until(now, *millis) },
                 yields: None,
                 has_woken: None,
                 rank: u32::try_from(*rank).unwrap_or(0),
@@ -241,6 +240,16 @@ pub(super) fn decode(
         (Command::Exists { .. }, Value::Int(count)) => plainly(Answer::Exists(*count > 0)),
         _ => Err(nonsense(request)),
     }
+}
+
+/// What a message on a channel of ours means: until when somebody else has the lock, or that it is our turn.
+pub(super) fn news(now: Moment, payload: &str) -> Option<Moment> {
+    payload.parse().ok().and_then(|millis| held_until(now, millis))
+}
+
+/// The server counts whole milliseconds and frees a key when more than those have passed.
+fn held_until(now: Moment, millis: i64) -> Option<Moment> {
+    after(now, millis.saturating_add(i64::from(millis >= 0)))
 }
 
 /// Negative milliseconds stand for "without end".

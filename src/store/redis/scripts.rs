@@ -9,7 +9,7 @@
 //! | name | what it is |
 //! |---|---|
 //! | `<key>:loquet:line<0xFF>` | a sorted set: the processes in line, by the order of their arrival; expires by itself. No lock can have that name: keys are UTF-8, and that byte isn't |
-//! | `loquet:wake:<db>:<key>:<process>` | a channel: "it is your turn"; a process subscribes while it waits |
+//! | `loquet:wake:<db>:<key>:<process>` | a channel: "it is your turn", or in milliseconds "somebody has the lock for so long, and you are next"; a process subscribes while it waits |
 //!
 //! A key in a cluster lies in the slot of its hash tag, and what belongs to it must lie in the same one. There the names
 //! begin with a tag of that slot: `{<key>}` where the key has no braces of its own, otherwise a number in braces that
@@ -18,7 +18,9 @@
 //! # Fairness between processes
 //! A process stands in line once, however many of its tasks wait. Whoever releases wakes the first in line, and only it:
 //! a thousand waiting processes cost no more than one. `PUBLISH` tells how many have heard, so processes that have died
-//! are skipped there and then. Whoever finds the lock free but isn't first wakes the first and holds back for one turn;
+//! are skipped there and then. Whoever acquires tells the first of those who are still in line how long its lease lasts: it
+//! may end before the one that the first was told of when it came, and should its holder die, nobody else would notice.
+//! Whoever finds the lock free but isn't first wakes the first and holds back for one turn;
 //! if the first doesn't come by then (it may be stopped), it is passed over. Processes that know nothing of the line, and
 //! first tries on keys that nobody here has waited for lately, go past it: exclusion never depends on the line.
 
@@ -28,8 +30,9 @@ use redis::{Cmd, Script};
 
 /// The parts that more than one script has.
 ///
-/// `wake(line, ...)`: tells the first in line, after taking out whoever has died; returns who was told. A user who may not
-/// publish finds everybody dead, and the others poll.
+/// `wake(except, news)`: tells the first in line that it is its turn (`news` is empty) or how many milliseconds the lock is
+/// held for, after taking out whoever has died; returns who was told. A user who may not publish finds everybody dead, and
+/// the others poll.
 ///
 /// What stands before it is done first: most releases find no line, and making the function costs more than looking.
 macro_rules! with_wake {
@@ -37,12 +40,12 @@ macro_rules! with_wake {
         concat!(
             $before,
             "
-local function wake(except)
+local function wake(except, news)
   if ARGV[1] == '' then return nil end
   while true do
     local first = redis.call('zrange', KEYS[2], 0, 0)[1]
     if not first or first == except then return first end
-    local heard = redis.pcall(ARGV[1], ARGV[2] .. first, '')
+    local heard = redis.pcall(ARGV[1], ARGV[2] .. first, news)
     if type(heard) == 'number' and heard > 0 then return first end
     redis.call('zrem', KEYS[2], first)
   end
@@ -99,14 +102,17 @@ if not held then
   if ARGV[4] ~= '' and redis.call('zrange', KEYS[2], 0, 0)[1] == ARGV[4] then
     if ARGV[5] == '1' then redis.call('zrem', KEYS[2], ARGV[4]) else first = ARGV[4] end
   end
-  first = first or wake(me)
+  first = first or wake(me, '')
   if not first or first == me then
     if ARGV[7] == '' then
       redis.call('set', KEYS[1], ARGV[6])
     else
       redis.call('set', KEYS[1], ARGV[6], 'PX', ARGV[7])
     end
-    if me ~= '' then redis.call('zrem', KEYS[2], me) end
+    if first then
+      redis.call('zrem', KEYS[2], me)
+      if ARGV[7] ~= '' then wake(nil, ARGV[7]) end
+    end
     return {1, 0}
   end
 end
@@ -136,7 +142,7 @@ if ARGV[3] ~= '' then redis.call('zrem', KEYS[2], ARGV[3]) end
 if ARGV[1] == '' or redis.call('exists', KEYS[2]) == 0 then return 1 end
 ",
     "
-return wake(nil) or 1
+return wake(nil, '') or 1
 "
 ));
 
@@ -145,17 +151,19 @@ pub(super) static RELEASE_BY_FORCE: Lua = lua!(with_wake!(
     "",
     "
 local were = redis.call('del', KEYS[1])
-wake(nil)
+wake(nil, '')
 return were
 "
 ));
 
-/// Leaves the line. Keys and arguments as for [`RELEASE_BY_FORCE`]. If it was our turn, it is the next one's now.
+/// Leaves the line. Keys and arguments as for [`RELEASE_BY_FORCE`]. If it was our turn, it is the next one's now; if the
+/// lock is held, whoever is first now may not know for how long.
 pub(super) static LEAVE: Lua = lua!(with_wake!(
     "",
     "
 redis.call('zrem', KEYS[2], ARGV[3])
-if redis.call('exists', KEYS[1]) == 0 then wake(nil) end
+local left = redis.call('pttl', KEYS[1])
+if left == -2 then wake(nil, '') elseif left >= 0 then wake(nil, left) end
 return 1
 "
 ));

@@ -15,7 +15,7 @@ use super::connect::Refusal;
 use super::exchange;
 use super::line::Step;
 use super::link::{Destination, Link, Pushes};
-use super::request::Request;
+use super::request::{Request, news};
 use super::{Inner, lock};
 use crate::lease::Key;
 
@@ -241,10 +241,20 @@ impl Subscriber {
     }
 
     fn hear(&mut self, inner: &Arc<Inner>, link: u64, PushInfo { kind, data }: PushInfo) {
-        let channel = || data.first().and_then(|value| from_redis_value::<String>(value.clone()).ok());
+        let text =
+            |place: usize| data.get(place).and_then(|value| from_redis_value::<String>(value.clone()).ok());
+        let channel = || text(0);
         match kind {
             PushKind::Message | PushKind::SMessage => {
-                let step = channel().and_then(|channel| lock(&inner.lines).heard(inner.now(), &channel));
+                let now = inner.now();
+                let step = channel().and_then(|channel| {
+                    let end = text(1).and_then(|payload| news(now, &payload));
+                    let mut lines = lock(&inner.lines);
+                    match end {
+                        Some(end) => lines.told_end(now, &channel, end),
+                        None => lines.heard(now, &channel),
+                    }
+                });
                 if let Some(step) = step {
                     self.perform(inner, step);
                 }

@@ -136,3 +136,42 @@ fn a_release_that_woke_somebody_makes_the_next_acquire_polite() {
         Manner::InTurn { joins: None, known: Some(("other".into(), false)) }
     );
 }
+
+#[test]
+fn c8_the_first_in_line_asks_if_it_is_told_of_an_end_before_the_one_that_it_knows() {
+    let mut lines = Lines::new("p".into());
+    let asks = Some(Step::Wake(key()));
+    lines.watch(at(0), &key(), true, || "c:".into());
+    lines.subscribed(&key());
+    let learn = |lines: &mut Lines, millis, end| {
+        lines.manner(at(millis), "k", true);
+        lines.answered(at(millis), "k", true, false, None);
+        lines.ranked("k", 1, end);
+    };
+    learn(&mut lines, 0, Some(at(60_000)));
+    assert_eq!(lines.told_end(at(1), "c:p-1", at(60_001)), None, "it will ask before");
+    assert_eq!(lines.told_end(at(2), "c:p-1", at(2_000)), asks, "the lease that it knows of is gone");
+    assert_eq!(lines.skips(at(2), "k"), None, "that ask isn't left out");
+    learn(&mut lines, 3, Some(at(2_000)));
+    assert_eq!(lines.told_end(at(4), "c:p-1", at(2_000)), None);
+    assert_eq!(lines.told_end(at(2_000), "c:p-1", at(3_000)), asks, "what it knew of is over");
+    learn(&mut lines, 2_001, None);
+    assert_eq!(lines.told_end(at(2_002), "c:p-1", at(4_000)), asks, "it knew of no end");
+    learn(&mut lines, 2_003, Some(at(4_000)));
+    lines.manner(at(2_004), "k", true);
+    assert_eq!(lines.told_end(at(2_005), "c:p-1", at(9_000)), asks, "the answer under way may be older");
+}
+
+#[test]
+fn c8_an_end_that_is_told_before_the_wait_is_known_is_not_lost() {
+    let mut lines = Lines::new("p".into());
+    lines.watch(at(0), &key(), true, || "c:".into());
+    lines.subscribed(&key());
+    lines.watch(at(1), &key(), false, String::new);
+    assert_eq!(lines.told_end(at(2), "c:p-1", at(9)), None, "nobody here wants to know");
+    lines.manner(at(3), "k", true);
+    assert_eq!(lines.told_end(at(4), "c:p-1", at(9)), None, "the save that joins is under way");
+    lines.answered(at(5), "k", true, false, None);
+    lines.ranked("k", 0, None);
+    assert_eq!(lines.watch(at(5), &key(), true, String::new), Some(Step::Wake(key())));
+}

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use redis::Value;
 
 use super::super::line::{Lines, Manner, Step};
-use super::super::request::{Meaning, Request, Setting, decode, reply};
+use super::super::request::{Meaning, Request, Setting, decode, news, reply};
+use super::Message;
 use crate::clock::Moment;
 use crate::lease::Key;
 use crate::store::{Answer, Command, Reply};
@@ -149,8 +150,13 @@ impl Member {
     }
 
     /// Something has been published on a channel of ours.
-    pub fn heard(&mut self, now: Moment, channel: &str) -> Option<Errand> {
-        let step = self.lines.heard(now, channel);
+    pub fn heard(&mut self, now: Moment, message: &Message) -> Option<Errand> {
+        let Message { channel, held_for } = message;
+        let payload = held_for.map_or_else(String::new, |millis| millis.to_string());
+        let step = match news(now, &payload) {
+            Some(end) => self.lines.told_end(now, channel, end),
+            None => self.lines.heard(now, channel),
+        };
         step.and_then(|step| self.errand(step))
     }
 

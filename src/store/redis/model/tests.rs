@@ -124,15 +124,17 @@ impl Pair<'_> {
     }
 
     /// What has been published since the last time.
-    fn published(&mut self) -> Vec<String> {
+    fn published(&mut self) -> Vec<Message> {
         redis::cmd("PUBLISH").arg(CLOSING_WORD).arg("").exec(&mut self.real).unwrap();
-        let mut channels = Vec::new();
+        let mut messages = Vec::new();
         loop {
             let message = self.ear.get_message().unwrap();
             if message.get_channel_name() == CLOSING_WORD {
-                return channels;
+                return messages;
             }
-            channels.push(message.get_channel_name().to_owned());
+            let payload: String = message.get_payload().unwrap();
+            let held_for = (!payload.is_empty()).then(|| payload.parse().unwrap());
+            messages.push(Message { channel: message.get_channel_name().to_owned(), held_for });
         }
     }
 
@@ -190,10 +192,10 @@ impl Pair<'_> {
             _ => {
                 let call = self.call();
                 let before = self.now();
-                let (expected, wakes) = self.model.perform(before, &call, &self.heard_by);
+                let (expected, messages) = self.model.perform(before, &call, &self.heard_by);
                 let answer = self.send(&call);
                 compare(&expected, &answer, &call);
-                assert_eq!(wakes, self.published(), "{call:?}");
+                compare_messages(&messages, &self.published(), &call);
             }
         }
         self.compare_state();
@@ -217,6 +219,15 @@ fn compare(expected: &Value, answer: &Value, call: &Call) {
         _ => expected == answer,
     };
     assert!(is_same, "{expected:?} expected, {answer:?} is the answer to {call:?}");
+}
+
+fn compare_messages(expected: &[Message], published: &[Message], call: &Call) {
+    let is_same = expected.len() == published.len()
+        && expected.iter().zip(published).all(|(one, other)| {
+            let [expected, told] = [one, other].map(|message| message.held_for.unwrap_or(-1));
+            one.channel == other.channel && compare_numbers(expected, told)
+        });
+    assert!(is_same, "{expected:?} expected, {published:?} was published for {call:?}");
 }
 
 /// `ends`: nothing there, there without end, or with one; as `PTTL` tells it.
