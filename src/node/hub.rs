@@ -4,6 +4,7 @@
 //! each key. The hub goes with the last of them, and its connection with it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use super::buffer::Letter;
 use super::completion::Port;
@@ -14,13 +15,37 @@ use crate::engine::Outcome;
 use crate::engine::driver::{Driver, Handle, Options, Outlet, Settlement};
 use crate::lease::Ticket;
 use crate::store::redis::RedisStore;
-use crate::store::redis::settings::Settings;
+use crate::store::{ServerStore, database, redis};
 
 /// See the [module documentation](self).
 pub(super) struct Hub {
     pub(super) handle: Handle,
-    store: RedisStore,
+    store: Arc<dyn ServerStore>,
     members: Arc<Members>,
+}
+
+/// Where a store is, and how to speak to it.
+#[derive(Clone, PartialEq)]
+pub(super) enum Settings {
+    Redis(redis::settings::Settings),
+    Database(database::settings::Settings),
+}
+
+impl Settings {
+    fn command_timeout(&self) -> Duration {
+        match self {
+            Self::Redis(settings) => settings.command_timeout,
+            Self::Database(settings) => settings.command_timeout,
+        }
+    }
+
+    fn open(&self) -> Arc<dyn ServerStore> {
+        let clock = Arc::new(SystemClock);
+        match self {
+            Self::Redis(settings) => Arc::new(RedisStore::new(settings.clone(), clock, random_name())),
+            Self::Database(settings) => database::open(settings.clone(), clock),
+        }
+    }
 }
 
 /// The hubs in use, by their settings.
@@ -44,11 +69,11 @@ impl Hub {
         }
         let runtime = runtime::handle()?;
         let options = Options {
-            command_timeout: settings.command_timeout,
+            command_timeout: settings.command_timeout(),
             spin: runtime::spin(),
             ..Options::default()
         };
-        let store = RedisStore::new(settings.clone(), Arc::new(SystemClock), random_name());
+        let store = settings.open();
         let members = Arc::new(Members::default());
         let told = Arc::downgrade(&members);
         store.on_notice(Arc::new(move |text| {
@@ -58,7 +83,7 @@ impl Hub {
         }));
         let outlet = Arc::clone(&members) as Arc<dyn Outlet>;
         let driver =
-            Driver::spawn_for(Arc::new(store.clone()), Arc::new(SystemClock), runtime, options, outlet);
+            Driver::spawn_for(Arc::clone(&store) as _, Arc::new(SystemClock), runtime, options, outlet);
         let hub = Arc::new(Self { handle: driver, store, members });
         hubs.push((settings, Arc::downgrade(&hub)));
         Ok(hub)

@@ -18,6 +18,7 @@
 
 mod buffer;
 mod completion;
+mod database;
 mod engine;
 mod environment;
 mod error;

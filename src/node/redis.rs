@@ -7,7 +7,7 @@ use napi_derive::napi;
 
 use super::environment::Environment;
 use super::error::{CodedError, Result};
-use super::hub::Hub;
+use super::hub::{self, Hub};
 use crate::error::Error;
 use crate::store::redis::settings::{Address, Deployment, Family, Login, Sentinels, Settings, Tls};
 
@@ -101,7 +101,7 @@ pub fn open_redis(
     #[napi(ts_arg_type = "RedisSettings")] settings: Option<RedisSettings>,
 ) -> Result<u32> {
     let settings = settings.ok_or_else(|| invalid("there are no Redis settings"))?;
-    let hub = Hub::with(understand(settings)?)?;
+    let hub = Hub::with(hub::Settings::Redis(understand(settings)?))?;
     Environment::with(environment, |owner| owner.add_server(environment, hub))
 }
 

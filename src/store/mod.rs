@@ -5,6 +5,7 @@
 //! the engine.
 
 mod command;
+pub mod database;
 pub mod memory;
 pub mod redis;
 
@@ -111,4 +112,42 @@ pub trait LockStore: Send + Sync {
     /// Tells that somebody here waits for the key (`true`) or that nobody does any longer (`false`). A key that is free
     /// when it begins to be watched is woken at once.
     fn watch(&self, _key: &Key, _waiting: bool) {}
+}
+
+impl<S: LockStore + ?Sized> LockStore for Arc<S> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn capability(&self) -> Capability {
+        (**self).capability()
+    }
+
+    fn execute(&self, batch: Vec<Command>, patience: Duration) -> BoxFuture<'_, Vec<Reply>> {
+        (**self).execute(batch, patience)
+    }
+
+    fn lane(&self, key: &Key) -> u32 {
+        (**self).lane(key)
+    }
+
+    fn on_wake_up(&self, listener: WakeUp) {
+        (**self).on_wake_up(listener);
+    }
+
+    fn watch(&self, key: &Key, waiting: bool) {
+        (**self).watch(key, waiting);
+    }
+}
+
+/// Called with what a person should know: a setting that is not needed, wake-ups that don't work.
+pub type Notice = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// A store that has connections.
+pub trait ServerStore: LockStore {
+    /// Sets who is told what a person should know.
+    fn on_notice(&self, notice: Notice);
+
+    /// Closes all connections. A later command makes new ones.
+    fn close(&self);
 }

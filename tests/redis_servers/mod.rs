@@ -12,6 +12,7 @@ use loquet::clock::SystemClock;
 use loquet::engine::Retry;
 use loquet::engine::driver::{Driver, Handle};
 use loquet::lease::{Key, Owner, Ttl};
+use loquet::store::ServerStore;
 use loquet::store::redis::RedisStore;
 use loquet::store::redis::settings::{Address, Deployment, Login, Sentinels, Settings, Tls};
 use redis::{Connection, FromRedisValue};

@@ -1,0 +1,142 @@
+//! The connections of one store: made when they are needed, few, and never handed back in doubt.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout_at};
+
+use super::dialect::{Dialect, Trouble};
+
+/// Connections that are not in use, and how many more there may be.
+pub(super) struct Pool<D: Dialect> {
+    pub(super) dialect: D,
+    connect_timeout: Duration,
+    permits: Semaphore,
+    state: Mutex<State<D>>,
+}
+
+struct State<D: Dialect> {
+    idle: Vec<D::Connection>,
+    /// Sessions that were left in the middle of something; the next connection ends them, before anybody asks what
+    /// they have done.
+    suspects: Vec<D::Session>,
+    /// Grows whenever connections turn out to be dead, so that those of before don't come back.
+    epoch: u64,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// All are in use.
+    Exhausted,
+    /// It takes too long.
+    TooLate,
+    /// It can't be made.
+    Sql(sqlx::Error, Trouble),
+}
+
+impl<D: Dialect> Pool<D> {
+    pub(super) fn new(dialect: D, size: usize, connect_timeout: Duration) -> Self {
+        Self {
+            dialect,
+            connect_timeout,
+            permits: Semaphore::new(size.max(1)),
+            state: Mutex::new(State { idle: Vec::new(), suspects: Vec::new(), epoch: 0 }),
+        }
+    }
+
+    /// A connection, by the deadline.
+    pub(super) async fn lend(&self, deadline: Instant) -> Result<Lent<'_, D>, Refusal> {
+        let Ok(Ok(permit)) = timeout_at(deadline, self.permits.acquire()).await else {
+            return Err(Refusal::Exhausted);
+        };
+        let (idle, suspects, epoch) = {
+            let mut state = self.lock();
+            let idle = state.idle.pop();
+            let suspects = if idle.is_none() { std::mem::take(&mut state.suspects) } else { Vec::new() };
+            (idle, suspects, state.epoch)
+        };
+        if let Some(connection) = idle {
+            return Ok(Lent { pool: self, connection: Some(connection), epoch, _permit: permit });
+        }
+        let mut suspects = Suspects { pool: self, sessions: suspects };
+        let deadline = deadline.min(Instant::now() + self.connect_timeout);
+        let connection = match timeout_at(deadline, self.dialect.connect(&suspects.sessions)).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => {
+                let trouble = match error {
+                    // Of a connection that isn't there yet nothing can be lost.
+                    sqlx::Error::Tls(_) => Trouble::Final,
+                    _ => self.dialect.trouble(&error),
+                };
+                return Err(Refusal::Sql(error, trouble));
+            }
+            Err(_) => return Err(Refusal::TooLate),
+        };
+        suspects.sessions.clear();
+        Ok(Lent { pool: self, connection: Some(connection), epoch, _permit: permit })
+    }
+
+    /// Forgets the connections that are not in use: those that are will not come back either.
+    pub(super) fn forget(&self) {
+        let mut state = self.lock();
+        state.epoch += 1;
+        let idle = std::mem::take(&mut state.idle);
+        drop(state);
+        drop(idle);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<D>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sessions that are to be ended. What isn't ended stays to be ended.
+struct Suspects<'a, D: Dialect> {
+    pool: &'a Pool<D>,
+    sessions: Vec<D::Session>,
+}
+
+impl<D: Dialect> Drop for Suspects<'_, D> {
+    fn drop(&mut self) {
+        if !self.sessions.is_empty() {
+            self.pool.lock().suspects.append(&mut self.sessions);
+        }
+    }
+}
+
+/// A connection that somebody uses. Unless it is given back it is taken to be in the middle of something.
+pub(super) struct Lent<'a, D: Dialect> {
+    pool: &'a Pool<D>,
+    connection: Option<D::Connection>,
+    epoch: u64,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl<D: Dialect> Lent<'_, D> {
+    /// The connection; `None` after it was given back, which ends this.
+    pub(super) fn connection(&mut self) -> Option<&mut D::Connection> {
+        self.connection.as_mut()
+    }
+
+    /// Nothing is under way on it.
+    pub(super) fn give_back(mut self) {
+        if let Some(connection) = self.connection.take() {
+            let mut state = self.pool.lock();
+            if state.epoch == self.epoch {
+                state.idle.push(connection);
+            }
+        }
+    }
+}
+
+impl<D: Dialect> Drop for Lent<'_, D> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && let Some(session) = D::session(&connection)
+        {
+            self.pool.lock().suspects.push(session);
+        }
+    }
+}
