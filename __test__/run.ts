@@ -5,7 +5,7 @@ import { assert } from '@japa/assert'
 import { fileSystem } from '@japa/file-system'
 import { configure, processCLIArgs, run } from '@japa/runner'
 
-const SUITES = ['unit', 'stores', 'faults', 'redis', 'adonis', 'lifecycle', 'types']
+const SUITES = ['unit', 'stores', 'faults', 'redis', 'database', 'adonis', 'lifecycle', 'types']
 
 processCLIArgs(process.argv.slice(2))
 configure({

@@ -101,14 +101,63 @@ require_tools() {
   fi
 }
 
-# The oldest Redis that all tests run on.
+# The oldest ones that all tests run on.
 redis_wanted=7.0.0
+postgres_wanted=13
+mariadb_wanted=10.6
+
+# first_program NAME...: the first of the programs that exists.
+first_program() {
+  local name
+  for name in "$@"; do
+    if command -v "$name"; then return; fi
+  done
+  return 1
+}
+
+# Where the servers are. Debian keeps some of them outside of the PATH; the newest PostgreSQL comes first.
+redis_program() { first_program "${LOQUET_REDIS_SERVER:-redis-server}"; }
+postgres_program() {
+  if [ -n "${LOQUET_POSTGRES_BIN:-}" ]; then
+    first_program "$LOQUET_POSTGRES_BIN/postgres"
+  else
+    # shellcheck disable=SC2046
+    first_program postgres $(printf '%s\n' /usr/lib/postgresql/*/bin/postgres | sort -rV)
+  fi
+}
+mariadb_program() {
+  if [ -n "${LOQUET_MARIADBD:-}" ]; then
+    first_program "$LOQUET_MARIADBD"
+  else
+    first_program mariadbd /usr/sbin/mariadbd
+  fi
+}
+pgbouncer_program() {
+  if [ -n "${LOQUET_PGBOUNCER:-}" ]; then
+    first_program "$LOQUET_PGBOUNCER"
+  else
+    first_program pgbouncer /usr/sbin/pgbouncer
+  fi
+}
+
+# require_version TITLE WANTED PROGRAM ANOTHER: asks a server for its version. ANOTHER says how to name another one.
+require_version() {
+  local found
+  found=$("$3" --version | grep -oE '[0-9]+\.[0-9]+(\.[0-9]+)?' | head -n 1)
+  if ! at_least "$2" "$found"; then
+    echo "The tests need $1 $2 or later, $3 is $found: name another with $4" >&2
+    exit 1
+  fi
+}
 
 # require_servers: what the tests' private servers are made of has to be there too. Installed if we may.
 require_servers() {
-  local binary=${LOQUET_REDIS_SERVER:-redis-server} packages=() found
+  local packages=()
 
-  command -v "$binary" >/dev/null || packages+=(redis-server)
+  redis_program >/dev/null || packages+=(redis-server)
+  postgres_program >/dev/null || packages+=(postgresql)
+  mariadb_program >/dev/null || packages+=(mariadb-server)
+  pgbouncer_program >/dev/null || packages+=(pgbouncer)
   # It makes their certificates.
   command -v openssl >/dev/null || packages+=(openssl)
   if [ "${#packages[@]}" -gt 0 ]; then
@@ -117,27 +166,34 @@ require_servers() {
         echo 'Something is missing that the tests start servers with:'
         printf '  - %s\n' "${packages[@]}"
         echo "On Debian and Ubuntu: sudo apt-get install ${packages[*]}"
-        echo "Elsewhere: https://redis.io/docs/latest/operate/oss_and_stack/install ($redis_wanted or later, with TLS)."
-        echo 'A binary that is not in the PATH can be named: LOQUET_REDIS_SERVER=/path/to/redis-server'
+        echo "Elsewhere: Redis ($redis_wanted or later, with TLS): https://redis.io/docs/latest/operate/oss_and_stack/install,"
+        echo "  PostgreSQL ($postgres_wanted or later): https://www.postgresql.org/download,"
+        echo "  MariaDB ($mariadb_wanted or later): https://mariadb.org/download, PgBouncer: https://www.pgbouncer.org/install.html"
+        echo 'Those that are not in the PATH can be named: LOQUET_REDIS_SERVER=/path/to/redis-server,'
+        echo '  LOQUET_POSTGRES_BIN=/path/to/bin (with initdb and postgres), LOQUET_MARIADBD=/path/to/mariadbd,'
+        echo '  LOQUET_PGBOUNCER=/path/to/pgbouncer'
       } >&2
       exit 1
     fi
-    step "Install ${packages[*]} for the tests' private servers" install_servers "${packages[@]}"
+    step "Install ${packages[*]}: private servers" install_servers "${packages[@]}"
   fi
 
-  found=$("$binary" --version | sed -n 's/.* v=\([0-9.]*\).*/\1/p')
-  if ! at_least "$redis_wanted" "$found"; then
-    echo "The tests need Redis $redis_wanted or later, $binary is $found: name another with LOQUET_REDIS_SERVER" >&2
-    exit 1
-  fi
+  require_version Redis "$redis_wanted" "$(redis_program)" LOQUET_REDIS_SERVER
+  require_version PostgreSQL "$postgres_wanted" "$(postgres_program)" LOQUET_POSTGRES_BIN
+  require_version MariaDB "$mariadb_wanted" "$(mariadb_program)" LOQUET_MARIADBD
 }
 
-# The package starts a server of its own, which the tests don't need.
+# The packages start servers of their own, which the tests don't need.
 install_servers() {
+  local package
   install_packages "$@" || return 1
-  if command -v systemctl >/dev/null; then
-    as_root systemctl disable --now redis-server || true
-  fi
+  command -v systemctl >/dev/null || return 0
+  for package in "$@"; do
+    case $package in
+      mariadb-server) as_root systemctl disable --now mariadb || true ;;
+      redis-server | postgresql | pgbouncer) as_root systemctl disable --now "$package" || true ;;
+    esac
+  done
 }
 
 # Whether node_modules has what package-lock.json asks for.

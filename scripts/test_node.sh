@@ -16,7 +16,7 @@ fi
 loud_step 'TypeScript: format' npx prettier --check .
 loud_step 'TypeScript: lints' npm run --silent lint
 loud_step 'TypeScript: types' npm run --silent typecheck
-loud_step 'Node.js: all suites; Redis: standalone, TLS, sentinels, cluster' node --import tsx __test__/run.ts
+loud_step 'Node.js: all suites; Redis: standalone, TLS, sentinels, cluster; PostgreSQL, PgBouncer, MariaDB, SQLite' node --import tsx __test__/run.ts
 
 step 'Pack the package' bash scripts/pack.sh
 

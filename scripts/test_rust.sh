@@ -7,6 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/steps.sh
 require_tools 20.19.0
 require_servers
+install_dependencies
 
 # rustup's minimal profile lacks these two; the tests themselves don't need them.
 if cargo fmt --version >/dev/null 2>&1; then
@@ -21,8 +22,9 @@ else
   echo 'Left out: clippy is not installed (rustup component add clippy)'
 fi
 
-loud_step 'Rust: engine, stores, properties, simulation, driver; Redis: standalone, TLS, sentinels, cluster' \
-  node scripts/with_redis.mjs cargo test --quiet --no-default-features --features testing
+loud_step 'Rust: engine, stores, properties, simulation, driver; Redis: standalone, TLS, sentinels, cluster; PostgreSQL, PgBouncer, MariaDB, SQLite' \
+  node scripts/with_redis.mjs node scripts/with_databases.mjs \
+  cargo test --quiet --no-default-features --features testing
 # A target folder of its own: the flag would otherwise rebuild everything each time.
 loud_step 'Rust: loom models of what threads share' \
   env RUSTFLAGS='--cfg loquet_loom' CARGO_TARGET_DIR=target/loom \

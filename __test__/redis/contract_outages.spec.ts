@@ -1,205 +1,36 @@
 /**
  * C22 on Redis: servers that are down, paused, restarted.
  */
-import { test } from '@japa/runner'
-import { Verrou } from 'loquet'
 import { redisStore } from 'loquet/drivers/redis'
 
-import {
-  assertAllFail,
-  assertStorageError,
-  assertUsable,
-  COMMAND_TIMEOUT,
-  NO_POLL,
-  openFactory,
-  SLACK,
-  withServer,
-} from './outage.js'
-import { isPending, millisOf, rejectionOf, sleep, until } from '../unit/observe.js'
+import { registerOutages } from '../contract/outages.js'
+import type { FailingServer } from '../contract/outages.js'
+import { keysOf } from './fleet/keys.js'
+import { openFactory } from './outage.js'
+import { startStandalone } from './servers.js'
 
-test.group('Redis outages | no server', () => {
-  test('C22: down at boot: calls end in time, no acquire succeeds, it is used once it is there', async ({
-    assert,
-  }) => {
-    await withServer({}, async (server) => {
-      await server.kill()
-      const { host, port } = server
-      const options = { host, port, commandTimeout: COMMAND_TIMEOUT }
-      const verrou = new Verrou({
-        default: 'redis',
-        stores: { redis: { driver: redisStore(options) } },
-      })
-      const factory = openFactory(server, options)
-      await assertAllFail(assert, verrou.use('redis'))
-      await assertAllFail(assert, factory)
-      await server.restart()
-      await assertUsable(assert, verrou.use('redis'))
-      await assertUsable(assert, factory)
-      await verrou.close()
-    })
-  })
+async function start(args: string[] = []): Promise<FailingServer> {
+  const server = await startStandalone({ args })
+  const { host, port } = server
+  return Object.assign(server, {
+    driver: (options) => redisStore({ host, port, ...named(options) }),
+    open: (options = {}) => openFactory(server, named(options)),
+    remains: () => keysOf(server),
+  } satisfies Partial<FailingServer>)
+}
 
-  test('C22: who waits for the same key ends in time too, however many they are', async ({
-    assert,
-  }) => {
-    await withServer({}, async (server) => {
-      const factory = openFactory(server, { commandTimeout: COMMAND_TIMEOUT })
-      await factory.createLock('k').run(() => {})
-      await server.kill()
-      const waits = Array.from({ length: 50 }, () =>
-        assertStorageError(assert, () => factory.createLock('k').acquire())
-      )
-      await Promise.all(waits)
-      await server.restart()
-      await assertUsable(assert, factory)
-    })
-  })
+function named({ apart, ...options }: { apart?: number }) {
+  return apart === undefined ? options : { ...options, connectionName: String(apart) }
+}
 
-  test('C22: an acquire that is asked for while it is down is granted if it comes back in time', async ({
-    assert,
-  }) => {
-    await withServer({}, async (server) => {
-      const factory = openFactory(server, { commandTimeout: 20_000 })
-      for (const isConnected of [false, true]) {
-        await server.kill()
-        const lock = factory.createLock(`connected before: ${isConnected}`)
-        const acquiring = lock.acquire()
-        assert.isTrue(await isPending(acquiring))
-        await server.restart()
-        assert.isTrue(await acquiring)
-        await lock.release()
-      }
-    })
-  })
-
-  test('C22: killed in the middle: all calls end, and it is used again', async ({ assert }) => {
-    await withServer({}, async (server) => {
-      const factory = openFactory(server, { commandTimeout: COMMAND_TIMEOUT })
-      const tasks = Array.from({ length: 60 }, async (_, index) => {
-        const lock = factory.createLock(`key ${index % 5}`, 60_000)
-        for (;;) {
-          try {
-            await lock.run(() => sleep(1))
-          } catch (error: any) {
-            assert.equal(error.code, 'E_LOCK_STORAGE_ERROR')
-            assert.instanceOf(error.cause, Error)
-            return
-          }
-        }
-      })
-      await sleep(50)
-      await server.kill()
-      await Promise.all(tasks)
-      await server.restart()
-      for (let index = 0; index < 5; index++) {
-        const lock = factory.createLock(`key ${index}`)
-        assert.isTrue(await lock.acquire({ retry: { timeout: 10_000 } }))
-        await lock.release()
-      }
-    })
-  })
-
-  test('C8, C22: waiters outlive a short restart, whether or not the server remembers the lease', async ({
-    assert,
-  }) => {
-    for (const args of [[], ['--appendonly', 'yes', '--appendfsync', 'always']]) {
-      await withServer({ args }, async (server) => {
-        const factories = ['one', 'two'].map((connectionName) =>
-          openFactory(server, { connectionName, commandTimeout: 20_000 })
-        )
-        const holder = factories[0].createLock('k', 60_000)
-        await holder.acquire()
-        const order: number[] = []
-        const waits = factories.flatMap((factory, place) =>
-          [0, 1, 2].map(async (index) => {
-            const lock = factory.createLock('k', 60_000)
-            assert.isTrue(await lock.acquire({ retry: NO_POLL }))
-            order.push(place * 10 + index)
-            await lock.release()
-          })
-        )
-        await sleep(100)
-        await server.restart()
-        if (args.length > 0) await holder.release()
-        await Promise.all(waits)
-        assert.lengthOf(order, 6)
-        // First come, first served within a process.
-        for (const place of [0, 10]) {
-          assert.deepEqual(
-            order.filter((index) => index - place >= 0 && index - place < 10),
-            [place, place + 1, place + 2]
-          )
-        }
-        assert.equal(await server.cli('KEYS', '*'), '')
-      })
-    }
-  })
-})
-
-test.group('Redis outages | a server that does not answer', () => {
-  test('C22: paused for longer than the timeouts: calls end in time, afterwards nothing is left', async ({
-    assert,
-  }) => {
-    await withServer({}, async (server) => {
-      const factory = openFactory(server, { commandTimeout: COMMAND_TIMEOUT })
-      const held = factory.createLock('held', 60_000)
-      await held.acquire()
-      server.pause()
-      await assertAllFail(assert, factory)
-      server.resume()
-      await assertUsable(assert, factory)
-      await held.release()
-      // What was asked for may have been done long after its call had ended.
-      await until(async () => (await server.cli('KEYS', '*')) === '')
-      await sleep(300)
-      assert.equal(await server.cli('KEYS', '*'), '')
-    })
-  })
-
-  test('C22: paused at boot: the same', async ({ assert }) => {
-    await withServer({}, async (server) => {
-      const factory = openFactory(server, { commandTimeout: COMMAND_TIMEOUT })
-      server.pause()
-      await assertAllFail(assert, factory)
-      server.resume()
-      await assertUsable(assert, factory)
-      assert.equal(await server.cli('KEYS', '*'), '')
-    })
-  })
-
-  test('C9, C22: waiters whose timeout ends meanwhile give up in time', async ({ assert }) => {
-    await withServer({}, async (server) => {
-      const factory = openFactory(server, { commandTimeout: 10_000 })
-      await factory.createLock('k', 60_000).acquire()
-      const waits = [100, 200, 300].map(async (timeout) => {
-        const millis = await millisOf(async () => {
-          const lock = factory.createLock('k')
-          assert.isFalse(await lock.acquire({ retry: { timeout, delay: 10 } }))
-        })
-        assert.isAbove(millis, timeout)
-        assert.isBelow(millis, timeout + SLACK)
-      })
-      await sleep(30)
-      server.pause()
-      await Promise.all(waits)
-      server.resume()
-      await assertUsable(assert, factory)
-    })
-  })
-
-  test('C2, C22: a lease that ended while the server was paused is gone', async ({ assert }) => {
-    await withServer({}, async (server) => {
-      const factory = openFactory(server)
-      const old = factory.createLock('k', 300)
-      await old.acquire()
-      server.pause()
-      await until(() => old.isExpired())
-      server.resume()
-      const next = factory.createLock('k')
-      assert.isTrue(await next.acquire())
-      const error = await rejectionOf(old.release())
-      assert.equal(error.code, 'E_LOCK_NOT_OWNED')
-      await next.release()
-    })
-  })
+registerOutages({
+  title: 'Redis outages',
+  start,
+  memories: [
+    { start, remembers: false },
+    {
+      start: () => start(['--appendonly', 'yes', '--appendfsync', 'always']),
+      remembers: true,
+    },
+  ],
 })

@@ -5,11 +5,12 @@ import { test } from '@japa/runner'
 import { assertRight } from '../faults/checker.js'
 import { now } from '../faults/history.js'
 import { Random, withSeed } from '../faults/random.js'
-import { Fleet } from './fleet/fleet.js'
-import type { FleetOrder } from './fleet/fleet.js'
+import { Fleet } from '../fleet/fleet.js'
+import type { FleetOrder } from '../fleet/fleet.js'
 import { hasNoLeases } from './fleet/keys.js'
-import { startCluster, startSentinels, startStandalone } from './servers.js'
-import type { RedisServer } from './servers.js'
+import { wayTo } from './fleet/open.js'
+import type { RedisWay } from './fleet/open.js'
+import { startCluster, startSentinels } from './servers.js'
 
 const PROCESSES = 20
 /** Milliseconds in which everybody has to make progress once the servers have settled. */
@@ -19,11 +20,10 @@ const TIMEOUT = 150_000
 const ERRORS = ['E_LOCK_STORAGE_ERROR']
 
 /** What is common to the members of these tests. */
-function orderFor(meetingPoint: RedisServer): Omit<FleetOrder, 'way'> {
-  const { host, port } = meetingPoint
+function orderFor(way: RedisWay): FleetOrder {
   return {
     peer: 'loquet',
-    meetingPoint: { host, port },
+    way: wayTo(way),
     keys: Array.from({ length: 8 }, (_, place) => `key ${place}`),
     ttl: 2_000,
     delay: 50,
@@ -46,17 +46,14 @@ test.group('Redis | failover', (group) => {
     assert,
   }) => {
     await withSeed(async (seed) => {
-      const [servers, meetingPoint] = [await startSentinels(), await startStandalone()]
+      const servers = await startSentinels()
       const fleet = new Fleet(seed)
       try {
         const sentinels = servers.sentinels.map(({ host, port }) => ({ host, port }))
         // How soon a server that hangs is given up.
         const timeouts = { commandTimeout: 2_000, connectTimeout: 2_000 }
         const options = { sentinels, name: servers.name, ...timeouts }
-        await fleet.start(PROCESSES, {
-          ...orderFor(meetingPoint),
-          way: { kind: 'options', options },
-        })
+        await fleet.start(PROCESSES, orderFor({ kind: 'options', options }))
         fleet.go()
         await fleet.progress(1)
 
@@ -93,7 +90,7 @@ test.group('Redis | failover', (group) => {
         await fleet.waitUntil(() => hasNoLeases(primary))
       } finally {
         await fleet.remove()
-        await Promise.all([servers.stop(), meetingPoint.stop()])
+        await servers.stop()
       }
     })
   })
@@ -106,13 +103,13 @@ test.group('Redis | resharding', (group) => {
     assert,
   }) => {
     await withSeed(async (seed) => {
-      const [cluster, meetingPoint] = [await startCluster(), await startStandalone()]
+      const cluster = await startCluster()
       const fleet = new Fleet(seed)
       const random = new Random(seed)
       try {
         const clusters = cluster.nodes.map(({ host, port }) => ({ host, port }))
-        const order = orderFor(meetingPoint)
-        await fleet.start(PROCESSES, { ...order, way: { kind: 'options', options: { clusters } } })
+        const order = orderFor({ kind: 'options', options: { clusters } })
+        await fleet.start(PROCESSES, order)
         fleet.go()
         await fleet.progress(1)
         for (let round = 0; round < 3; round++) {
@@ -130,7 +127,7 @@ test.group('Redis | resharding', (group) => {
         await fleet.waitUntil(() => hasNoLeases(...cluster.nodes))
       } finally {
         await fleet.remove()
-        await Promise.all([cluster.stop(), meetingPoint.stop()])
+        await cluster.stop()
       }
     })
   })

@@ -3,23 +3,20 @@
  */
 import { LockFactory as VerrouFactory } from '@verrou/core'
 import { redisStore as verrouStore } from '@verrou/core/drivers/redis'
-import type { Assert } from '@japa/assert'
 import { test } from '@japa/runner'
 import { Redis } from 'ioredis'
 import { LockFactory } from 'loquet'
 import { redisStore } from 'loquet/drivers/redis'
 import { assertRight, check } from '../faults/checker.js'
-import { History, Recorder } from '../faults/history.js'
-import type { RecordableLock, RecordedLock } from '../faults/history.js'
-import { FaultProxy } from '../faults/proxy.js'
+import type { RecordableLock } from '../faults/history.js'
+import { about, onStage, registerLostReplies, STORAGE } from '../faults/lost_replies.js'
+import type { FaultProxy } from '../faults/proxy.js'
+import type { Random } from '../faults/random.js'
 import { withSeed } from '../faults/random.js'
-import { assertNotOwned, rejectionOf, sleep, until } from '../unit/observe.js'
-import { channelsOf, keysOf } from './fleet/keys.js'
-import { storm } from './fleet/storm.js'
+import { storm } from '../faults/storm.js'
+import { until } from '../unit/observe.js'
+import { channelsOf, keysOf, leasesIn } from './fleet/keys.js'
 import { startStandalone } from './servers.js'
-import type { RedisServer } from './servers.js'
-
-const STORAGE = 'E_LOCK_STORAGE_ERROR'
 
 /** How long the storm lasts, in seconds. Set `LOQUET_STORM_SECONDS` for a longer one. */
 const SECONDS = Number(process.env.LOQUET_STORM_SECONDS ?? 20)
@@ -29,168 +26,34 @@ const CUTS = 1_000
 /** So much that most acquires come through, some of them by detours. */
 const PLAN = { bytesBetween: 1_500 }
 
+/** What an administrator may do to a server while it is used. */
+const MISCHIEF = [
+  ['SCRIPT', 'FLUSH'],
+  ['CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes'],
+  ['CLIENT', 'KILL', 'TYPE', 'pubsub'],
+  ['CLIENT', 'PAUSE', '60', 'ALL'],
+  ['CLIENT', 'PAUSE', '60', 'WRITE'],
+] as const
+
 /** A loquet store behind a proxy. */
 function openLoquet({ host, port }: FaultProxy): LockFactory {
   return new LockFactory(redisStore({ host, port, commandTimeout: 500 }).factory())
 }
 
-/** What may become of a request, and leaves open what became of it. */
-const DOUBTFUL = [
-  'reply-lost',
-  'reply-torn',
-  'half-open',
-  'black-hole',
-  'request-torn',
-  'request-stray',
-] as const
-
-/** What each of the tests below has: a server, a proxy in front of it, a history. */
-interface Stage {
-  server: RedisServer
-  proxy: FaultProxy
-  history: History
-  recorder: Recorder
-}
-
-async function onStage(run: (stage: Stage) => Promise<void>): Promise<void> {
+/** A server and how it is seen. */
+async function start() {
   const server = await startStandalone()
-  const proxy = await FaultProxy.start(server)
-  // What is late is late enough to be overtaken, and silence lasts longer than anybody waits.
-  proxy.rage({
-    bytesBetween: Number.POSITIVE_INFINITY,
-    delay: [150, 150],
-    silence: [60_000, 60_000],
-  })
-  const history = new History()
-  const recorder = new Recorder(history.folder, 'test')
-  try {
-    await run({ server, proxy, history, recorder })
-  } finally {
-    await proxy.stop()
-    await server.stop()
-    recorder.close()
-    history.remove()
-  }
-}
-
-/** Whether a request is about a lease: that of the owner. */
-function about({ owner }: { owner: string }): (request: Buffer) => boolean {
-  return (request) => request.includes(owner)
-}
-
-/** Releases; where the store says that it can't tell what became of it, once more. */
-async function giveBack(assert: Assert, lock: RecordedLock): Promise<void> {
-  try {
-    await lock.release()
-  } catch (error) {
-    assert.equal((error as { code?: string }).code, STORAGE)
-    await lock.release().catch(({ code }) => assert.equal(code, 'E_LOCK_NOT_OWNED'))
-  }
-}
-
-/** Fails unless nothing is left, and nothing comes afterwards. */
-async function assertEmpty(assert: Assert, server: RedisServer): Promise<void> {
-  assert.deepEqual(await keysOf(server), [])
-  // What was sent before and is late has arrived by now.
-  await sleep(300)
-  assert.deepEqual(await keysOf(server), [])
+  const remains = () => keysOf(server)
+  return { server, open: openLoquet, remains, stop: () => server.stop() }
 }
 
 test.group('Redis | lost replies', () => {
-  for (const fault of DOUBTFUL) {
-    test(`C6 ${fault}: an acquire neither waits for itself nor leaves a lease`, async ({
-      assert,
-    }) => {
-      await onStage(async ({ server, proxy, history, recorder }) => {
-        const factory = openLoquet(proxy)
-        await factory.createLock('first').runImmediately(() => {})
-        for (const ttl of [20_000, null]) {
-          const lock = recorder.watch(factory.createLock('k', ttl), 'k', ttl)
-          const happened = proxy.next(fault, about(lock))
-          const acquiring = lock.acquire().catch((error) => {
-            assert.equal(error.code, STORAGE)
-            return false
-          })
-          await happened
-          if (await acquiring) await lock.release()
-          // Whatever became of it: the key is free, long before the TTL is over.
-          const next = recorder.watch(factory.createLock('k', ttl), 'k', ttl)
-          assert.isTrue(await next.acquire({ retry: { delay: 50 } }))
-          await next.release()
-        }
-        assertRight(history.read(), { patience: 8_000, errors: [STORAGE] })
-        await assertEmpty(assert, server)
-      })
-    })
-
-    test(`C3, C6 ${fault}: a release that was performed is not one that was lost`, async ({
-      assert,
-    }) => {
-      await onStage(async ({ server, proxy, history, recorder }) => {
-        const factory = openLoquet(proxy)
-        for (const ttl of [20_000, null]) {
-          const lock = recorder.watch(factory.createLock('k', ttl), 'k', ttl)
-          assert.isTrue(await lock.acquire())
-          const happened = proxy.next(fault, about(lock))
-          await Promise.all([happened, giveBack(assert, lock)])
-        }
-        assertRight(history.read(), { patience: 8_000, errors: [STORAGE] })
-        await assertEmpty(assert, server)
-      })
-    })
-
-    test(`C6 ${fault}: a hand-over that was performed goes to who was next`, async ({ assert }) => {
-      await onStage(async ({ server, proxy, history, recorder }) => {
-        const factory = openLoquet(proxy)
-        const locks = [1, 2, 3].map(() =>
-          recorder.watch(factory.createLock('k', 20_000), 'k', 20_000)
-        )
-        assert.isTrue(await locks[0].acquire())
-        const waiting = locks.slice(1).map(async (lock) => {
-          try {
-            if (await lock.acquire()) await lock.release()
-          } catch (error) {
-            assert.equal((error as { code?: string }).code, STORAGE)
-          }
-        })
-        const happened = proxy.next(fault, about(locks[0]))
-        await Promise.all([happened, giveBack(assert, locks[0]), ...waiting])
-        const last = recorder.watch(factory.createLock('k', 20_000), 'k', 20_000)
-        assert.isTrue(await last.acquire({ retry: { delay: 50 } }))
-        await last.release()
-        assertRight(history.read(), { patience: 8_000, errors: [STORAGE] })
-        await assertEmpty(assert, server)
-      })
-    })
-  }
-
-  test('C3, C16: a lease that was over is not released because a reply was lost', async ({
-    assert,
-  }) => {
-    await onStage(async ({ proxy }) => {
-      const factory = openLoquet(proxy)
-      const lock = factory.createLock('k', 50)
-      assert.isTrue(await lock.acquire())
-      await until(() => lock.isExpired())
-      await sleep(50)
-      const happened = proxy.next('reply-lost', about({ owner: lock.getOwner() }))
-      await Promise.all([happened, assertNotOwned(assert, () => lock.release())])
-
-      const overrun = factory.createLock('k', 50).run(async (held) => {
-        await until(() => held.isExpired())
-        await sleep(50)
-        void proxy.next('reply-lost', about({ owner: held.getOwner() }))
-        return 'done too late'
-      })
-      const error = await rejectionOf(overrun)
-      assert.deepEqual([error.code, error.result], ['E_LOCK_NOT_OWNED', 'done too late'])
-    })
-  })
+  registerLostReplies(start)
 
   test('C8, C22: waiters hear of releases again after their connections were cut', async ({
     assert,
   }) => {
-    await onStage(async ({ server, proxy }) => {
+    await onStage(start, async ({ backend: { server }, proxy }) => {
       const holder = new LockFactory(
         redisStore({ host: server.host, port: server.port }).factory()
       ).createLock('k', 60_000)
@@ -215,7 +78,7 @@ test.group('Redis | a server that pauses', () => {
   test('C6, C22: calls end in time, and what they may have saved is gone afterwards', async ({
     assert,
   }) => {
-    await onStage(async ({ server, history, recorder }) => {
+    await onStage(start, async ({ backend: { server }, history, recorder }) => {
       const { host, port } = server
       const store = redisStore({ host, port, commandTimeout: 300 }).factory()
       const factory = new LockFactory(store)
@@ -261,6 +124,13 @@ test.group('Redis | storm', () => {
           ...{ seed, server, stores: 4, tasks: 12, keys: 4, plan: PLAN, aborts: true },
           ...{ patience: 10_000, grace: 10_000, errors: [STORAGE, 'TimeoutError'] },
           open: openLoquet,
+          disturb: (random: Random) => server.cli(...random.pick(MISCHIEF)),
+          leases: async () => {
+            const keys = await leasesIn(server)
+            return Promise.all(
+              keys.map(async (key) => ({ key, owner: await server.cli('GET', key) }))
+            )
+          },
           isOver: (proxies) => {
             const cuts = proxies.reduce((sum, proxy) => sum + proxy.cuts, 0)
             return performance.now() > (cuts >= CUTS ? enough : tooMuch)
@@ -279,7 +149,7 @@ test.group('Redis | storm', () => {
   test('what the storm looks for is found where it is: a client that sends requests again', async ({
     assert,
   }) => {
-    await onStage(async ({ proxy, history, recorder }) => {
+    await onStage(start, async ({ proxy, history, recorder }) => {
       const { host, port } = proxy
       const connection = new Redis({ host, port, maxRetriesPerRequest: null })
       connection.on('error', () => {})

@@ -10,10 +10,11 @@ import { assertRight } from '../faults/checker.js'
 import type { CheckOptions } from '../faults/checker.js'
 import { now } from '../faults/history.js'
 import { Random, withSeed } from '../faults/random.js'
-import { Fleet } from './fleet/fleet.js'
-import type { FleetOrder } from './fleet/fleet.js'
-import { countedIn, hasNoLeases, isFree, remainsOf } from './fleet/keys.js'
-import type { MemberOrder, Way } from './fleet/orders.js'
+import { Fleet } from '../fleet/fleet.js'
+import type { FleetOrder } from '../fleet/fleet.js'
+import type { MemberOrder } from '../fleet/orders.js'
+import { hasNoLeases, isFree, keysOf } from './fleet/keys.js'
+import { wayTo } from './fleet/open.js'
 import { startStandalone } from './servers.js'
 import type { RedisServer } from './servers.js'
 
@@ -28,8 +29,7 @@ function orderFor(server: RedisServer, more: Partial<MemberOrder> = {}): FleetOr
   const { host, port } = server
   return {
     peer: 'loquet',
-    way: { kind: 'options', options: { host, port } },
-    meetingPoint: { host, port },
+    way: wayTo({ kind: 'options', options: { host, port } }),
     keys: ['one', 'two'],
     ttl: 10_000,
     delay: 50,
@@ -71,9 +71,9 @@ test.group('Redis | mixed fleet', (group) => {
       const keyPrefix = 'app:'
       const rounds = 12
       const base = orderFor(server, { keys: ['app:one', 'app:two'], delay: 5, rounds })
-      const prefixed: Way = { kind: 'instance', options: { host, port, keyPrefix } }
-      const bare: Way = { kind: 'instance', options: { host, port } }
-      const plain: Way = { kind: 'options', options: { host, port, keyPrefix } }
+      const prefixed = wayTo({ kind: 'instance', options: { host, port, keyPrefix } })
+      const bare = wayTo({ kind: 'instance', options: { host, port } })
+      const plain = wayTo({ kind: 'options', options: { host, port, keyPrefix } })
       // The same keys, whoever adds the prefix: the client, the store or the caller.
       await fleet.start(1, { ...base, peer: 'verrou', way: prefixed, keyPrefix })
       await fleet.start(1, { ...base, peer: 'verrou', way: bare })
@@ -86,10 +86,10 @@ test.group('Redis | mixed fleet', (group) => {
       const locks = fleet.members.reduce((sum, { granted }) => sum + granted, 0)
       const skipped = fleet.members.reduce((sum, one) => sum + one.skipped, 0)
       assert.equal(locks, fleet.members.length * base.tasks * rounds)
-      assert.equal(await countedIn(server), locks - skipped)
+      assert.equal(fleet.counted, locks - skipped)
       const { granted } = assertHistory(fleet)
       assert.equal(granted, locks)
-      assert.deepEqual(await remainsOf(server), [])
+      assert.deepEqual(await keysOf(server), [])
     })
   })
 
@@ -98,7 +98,7 @@ test.group('Redis | mixed fleet', (group) => {
       const { host, port } = server
       const keyPrefix = 'app:'
       const base = orderFor(server, { keys: ['app:one', 'app:two'], delay: 5, rounds: 15 })
-      const verrou: Way = { kind: 'instance', options: { host, port, keyPrefix } }
+      const verrou = wayTo({ kind: 'instance', options: { host, port, keyPrefix } })
       const work = { kind: 'release' } as const
       const [toLoquet] = await fleet.start(1, { ...base, work }, 'release-on-loquet')
       const [toVerrou] = await fleet.start(
@@ -123,7 +123,7 @@ test.group('Redis | mixed fleet', (group) => {
       assert.equal(toLoquet.granted + toVerrou.granted, locks)
       assert.equal(toLoquet.granted, locks / 2)
       const skipped = acquirers.reduce((sum, one) => sum + one.skipped, 0)
-      assert.equal(await countedIn(server), locks - skipped)
+      assert.equal(fleet.counted, locks - skipped)
       assertHistory(fleet)
     })
   })
@@ -152,12 +152,12 @@ test.group('Redis | killed', (group) => {
             fleet.go(await fleet.start(1, order))
           }
           // Somebody, not everybody: a holder's lease outlives it.
-          await progressOfAny(fleet)
+          await fleet.progressOfAny()
         }
         await fleet.progress(2)
         await fleet.finish()
         const { granted } = assertHistory(fleet, { errors: DOWN })
-        assert.isAtMost(await countedIn(server), granted)
+        assert.isAtMost(fleet.counted, granted)
         await fleet.waitUntil(() => hasNoLeases(server))
       }
     )
@@ -208,7 +208,7 @@ test.group('Redis | killed', (group) => {
       for (let killed = 0; killed < 5; killed++) await fleet.kill(random.pick(fleet.running))
       await lock.release()
       for (let killed = 0; killed < 5; killed++) {
-        await progressOfAny(fleet)
+        await fleet.progressOfAny()
         await fleet.kill(random.pick(fleet.running))
       }
       assert.lengthOf(fleet.running, 10)
@@ -241,10 +241,3 @@ test.group('Redis | killed', (group) => {
     })
   })
 })
-
-/** Resolves when some locks have been granted. */
-async function progressOfAny(fleet: Fleet): Promise<void> {
-  const total = () => fleet.members.reduce((sum, { granted }) => sum + granted, 0)
-  const before = total()
-  await fleet.waitUntil(() => total() > before + 5)
-}

@@ -1,46 +1,12 @@
-import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { createConnection } from 'node:net'
-import { once } from 'node:events'
 
 import { test } from '@japa/runner'
 
 import { startCluster, startSentinels, startStandalone, startTls } from './servers.js'
+import { connect, startOwner, untilGone } from '../lifecycle/server_owner.js'
 import { until } from '../unit/observe.js'
 
-/** Connects to a port of this machine and leaves again. */
-async function connect(port: number): Promise<void> {
-  const socket = createConnection({ host: '127.0.0.1', port })
-  await once(socket, 'connect')
-  socket.destroy()
-}
-
-/** Waits until nobody listens on a port. */
-function untilGone(port: number): Promise<void> {
-  return until(() =>
-    connect(port).then(
-      () => false,
-      () => true
-    )
-  )
-}
-
-/** A process that starts a server, says its port and folder, and does what it is told afterwards. */
-async function startOwner(then: string) {
-  const module = new URL('../../scripts/redis/servers.mjs', import.meta.url).href
-  const source = `
-    import { startStandalone } from '${module}'
-    const { port, folder } = await startStandalone()
-    console.log(JSON.stringify({ port, folder }))
-    ${then}`
-  const child = spawn(process.execPath, ['--input-type=module', '--eval', source], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const exit = once(child, 'exit')
-  const [line] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string]
-  const { port, folder } = JSON.parse(line) as { port: number; folder: string }
-  return { child, exit, port, folder }
-}
+const START = ['redis/servers.mjs', 'startStandalone'] as const
 
 test.group('Private servers | one server', () => {
   test('is killed, started again on the same port, paused, stopped', async ({ assert }) => {
@@ -100,7 +66,7 @@ test.group('Private servers | one server', () => {
   test('ends with who started it: {$self}')
     .with(['process.exit(1)', 'throw new Error("as it has to be")', 'await 0'])
     .run(async (_, then) => {
-      const owner = await startOwner(then)
+      const owner = await startOwner(START, then)
       await owner.exit
       await until(() => !existsSync(owner.folder))
       await untilGone(owner.port)
@@ -109,7 +75,7 @@ test.group('Private servers | one server', () => {
   test('ends with who started it: {$self}')
     .with(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)
     .run(async (_, signal) => {
-      const owner = await startOwner('setInterval(() => {}, 1000)')
+      const owner = await startOwner(START, 'setInterval(() => {}, 1000)')
       await connect(owner.port)
       owner.child.kill(signal)
       await owner.exit

@@ -147,7 +147,7 @@ forEachStore('retry', ({ isNative, createFactory }) => {
 
   test('C10: a delay of zero is allowed', async ({ assert }) => {
     const factory = createFactory({ retry: { delay: 0 } })
-    const holder = factory.createLock('k', 30)
+    const holder = factory.createLock('k', 100)
     await holder.acquire()
     assert.isFalse(await factory.createLock('k').acquire({ retry: { attempts: 3 } }))
     assert.isTrue(await factory.createLock('k').acquire())

@@ -2,6 +2,10 @@
  * Private Redis servers for tests, on 127.0.0.1 and free ports, in temporary folders. They end with the process (or the
  * thread) that started them, however that ends, and don't keep it alive. Needs `redis-server`, for TLS `openssl` too.
  */
+import type { Certificate, Certificates } from '../servers/certificates.mjs'
+
+export { makeCertificates } from '../servers/certificates.mjs'
+export type { Certificate, Certificates } from '../servers/certificates.mjs'
 
 /** An argument of a command. */
 export type Argument = string | number | Buffer
@@ -64,28 +68,6 @@ export interface StandaloneOptions {
 }
 
 export function startStandalone(options?: StandaloneOptions): Promise<RedisServer>
-
-/** A certificate and its private key, as PEM texts. */
-export interface Certificate {
-  cert: string
-  key: string
-}
-
-export interface Certificates {
-  /** The certificate of the authority that has signed the others. */
-  ca: string
-  /** For 127.0.0.1 and localhost. */
-  server: Certificate
-  /** For a client that shows who it is. */
-  client: Certificate
-}
-
-/**
- * Makes an authority and two certificates, valid for two days.
- *
- * @throws Error if openssl is missing
- */
-export function makeCertificates(): Promise<Certificates>
 
 export interface TlsOptions {
   args?: string[]

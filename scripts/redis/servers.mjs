@@ -1,5 +1,5 @@
 // Private Redis servers for tests: see servers.d.mts for what there is.
-export { makeCertificates } from './certificates.mjs'
+export { makeCertificates } from '../servers/certificates.mjs'
 export { startCluster } from './cluster.mjs'
 export { startSentinels } from './sentinels.mjs'
 export { startStandalone } from './server.mjs'

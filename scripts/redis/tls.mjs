@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-import { makeCertificates } from './certificates.mjs'
+import { makeCertificates } from '../servers/certificates.mjs'
 import { commonArguments, startServer } from './server.mjs'
 
 export async function startTls(options = {}) {

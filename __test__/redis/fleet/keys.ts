@@ -3,9 +3,6 @@
  */
 import type { RedisServer } from '../servers.js'
 
-/** What begins with it is no lock: see the `count` of a member. */
-export const COUNTER = 'counter:'
-
 function lines(text: string): string[] {
   return text.split('\n').filter((line) => line !== '')
 }
@@ -14,20 +11,14 @@ export async function keysOf(server: RedisServer, pattern = '*'): Promise<string
   return lines(await server.cli('KEYS', pattern))
 }
 
-/** What is left of locks. */
-export async function remainsOf(server: RedisServer): Promise<string[]> {
-  const keys = await keysOf(server)
-  return keys.filter((key) => !key.startsWith(COUNTER))
-}
-
 /** Whether nothing is left of locks. */
 export async function isFree(server: RedisServer): Promise<boolean> {
-  const remains = await remainsOf(server)
-  return remains.length === 0
+  const keys = await keysOf(server)
+  return keys.length === 0
 }
 
 /**
- * The keys apart from counters and from lines that expire within five minutes. Done by a script, for a line's name is no
+ * The keys apart from lines that expire within five minutes. Done by a script, for a line's name is no
  * text.
  */
 const ALL_BUT_LINES = `
@@ -35,8 +26,7 @@ local found = {}
 for _, key in ipairs(redis.call('keys', '*')) do
   local left = redis.call('pttl', key)
   local isLine = redis.call('type', key).ok == 'zset' and left > 0 and left <= 300000
-  local isCounter = string.sub(key, 1, ${COUNTER.length}) == '${COUNTER}'
-  if not isLine and not isCounter then table.insert(found, key) end
+  if not isLine then table.insert(found, key) end
 end
 return found`
 
@@ -54,13 +44,6 @@ export async function hasNoLeases(...servers: RedisServer[]): Promise<boolean> {
     if (leases.length > 0) return false
   }
   return true
-}
-
-/** The sum of all counters. */
-export async function countedIn(server: RedisServer): Promise<number> {
-  let sum = 0
-  for (const key of await keysOf(server, `${COUNTER}*`)) sum += Number(await server.cli('GET', key))
-  return sum
 }
 
 /** How many channels somebody listens to. */

@@ -3,9 +3,13 @@
  */
 import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { History, Recorder, now } from '../../faults/history.js'
-import { until } from '../../unit/observe.js'
+import { History, Recorder, now } from '../faults/history.js'
+import { until } from '../unit/observe.js'
+import { countedIn } from './meeting_point.js'
 import type { FromMember, MemberOrder, ToMember } from './orders.js'
 
 const PROGRAM = fileURLToPath(new URL('./member.ts', import.meta.url))
@@ -83,7 +87,7 @@ export class Member {
 }
 
 /** What all members have in common. */
-export type FleetOrder = Omit<MemberOrder, 'name' | 'history' | 'seed'>
+export type FleetOrder = Omit<MemberOrder, 'name' | 'history' | 'meetingPoint' | 'seed'>
 
 /**
  * Processes with one history.
@@ -93,6 +97,8 @@ export class Fleet {
   /** Writes what happened to the fleet as a whole. */
   readonly recorder = new Recorder(this.history.folder, 'fleet')
   readonly members: Member[] = []
+  /** Where the members meet. */
+  readonly #meetingPoint = mkdtempSync(join(tmpdir(), 'loquet-fleet-'))
   readonly #seed: number
 
   constructor(seed: number) {
@@ -111,6 +117,7 @@ export class Fleet {
         ...order,
         name: `${name}-${place}`,
         history: this.history.folder,
+        meetingPoint: this.#meetingPoint,
         seed: this.#seed + place,
       })
       this.members.push(member)
@@ -118,6 +125,11 @@ export class Fleet {
     })
     await this.waitUntil(() => started.every(({ isReady }) => isReady))
     return started
+  }
+
+  /** The sum of all counters. */
+  get counted(): number {
+    return countedIn(this.#meetingPoint)
   }
 
   go(members = this.members): void {
@@ -133,6 +145,13 @@ export class Fleet {
   async progress(locks: number, members = this.running): Promise<void> {
     const goals = members.map((member) => ({ member, goal: member.granted + locks }))
     await this.waitUntil(() => goals.every(({ member, goal }) => member.granted >= goal))
+  }
+
+  /** Resolves when some locks have been granted, whoever got them. */
+  async progressOfAny(): Promise<void> {
+    const total = () => this.members.reduce((sum, { granted }) => sum + granted, 0)
+    const before = total()
+    await this.waitUntil(() => total() > before + 5)
   }
 
   /** Resolves when all that run have done their work and have ended by themselves. */
@@ -160,5 +179,6 @@ export class Fleet {
     await Promise.all(this.running.map((member) => member.kill()))
     this.recorder.close()
     this.history.remove()
+    rmSync(this.#meetingPoint, { recursive: true, force: true })
   }
 }

@@ -34,7 +34,7 @@ async function sign(folder, name, subject, extensions) {
 }
 
 export async function makeCertificates() {
-  const folder = makeFolder()
+  const folder = makeFolder('certificates')
   try {
     await openssl(
       folder,

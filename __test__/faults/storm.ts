@@ -2,15 +2,14 @@
  * Tasks that lock through connections that keep breaking, and what is to be said of it afterwards.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { assertRight } from '../../faults/checker.js'
-import type { CheckedHistory } from '../../faults/checker.js'
-import { History, Recorder, now } from '../../faults/history.js'
-import type { RecordableLock, RecordedLock } from '../../faults/history.js'
-import type { FaultPlan } from '../../faults/plan.js'
-import { FaultProxy } from '../../faults/proxy.js'
-import { Random } from '../../faults/random.js'
-import type { RedisServer } from '../servers.js'
-import { leasesIn } from './keys.js'
+import { assertRight } from './checker.js'
+import type { CheckedHistory } from './checker.js'
+import { History, Recorder, now } from './history.js'
+import type { RecordableLock, RecordedLock } from './history.js'
+import type { FaultPlan } from './plan.js'
+import { FaultProxy } from './proxy.js'
+import type { Target } from './proxy.js'
+import { Random } from './random.js'
 
 /** A kind of locks, with keys of its own. */
 interface Kind {
@@ -29,17 +28,20 @@ const KINDS: readonly Kind[] = [
   { name: 'short', ttl: 150, hold: [0, 200] },
 ]
 
-const MISCHIEF = [
-  ['SCRIPT', 'FLUSH'],
-  ['CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes'],
-  ['CLIENT', 'KILL', 'TYPE', 'pubsub'],
-  ['CLIENT', 'PAUSE', '60', 'ALL'],
-  ['CLIENT', 'PAUSE', '60', 'WRITE'],
-] as const
+/** A lock that is in a server. */
+export interface FoundLease {
+  key: string
+  owner?: string
+}
 
 export interface StormOptions {
   seed: number
-  server: RedisServer
+  /** What the proxies stand before. */
+  server: Target
+  /** What an administrator may do to it while it is used: something of it, by chance. */
+  disturb(random: Random): Promise<unknown>
+  /** The locks that are in it, without regard to the proxies. */
+  leases(): Promise<FoundLease[]>
   /** Opens a store behind a proxy. */
   open(proxy: FaultProxy): { createLock(name: string, ttl: number | null): RecordableLock }
   /** How many stores there are, each with a proxy of its own: their connections break independently. */
@@ -89,13 +91,13 @@ export async function storm(options: StormOptions): Promise<StormResult> {
       })
     })
     const all = Promise.all(tasks)
-    const mischief = beMischievous(server, new Random(seed), () => isOver)
+    const mischief = beMischievous(options, new Random(seed), () => isOver)
     while (!options.isOver(proxies)) await Promise.race([sleep(50), all])
     isOver = true
     for (const proxy of proxies) proxy.calm()
     await Promise.race([all, sleep(options.patience + options.grace)])
     await mischief
-    await recordRemains(server, recorder, options.grace)
+    await recordRemains(options, recorder)
     isGone = true
     const sum = sumOf(proxies)
     try {
@@ -111,15 +113,14 @@ export async function storm(options: StormOptions): Promise<StormResult> {
   }
 }
 
-/** What an administrator may do to a server while it is used. */
 async function beMischievous(
-  server: RedisServer,
+  { disturb }: StormOptions,
   random: Random,
   isOver: () => boolean
 ): Promise<void> {
   while (!isOver()) {
     await sleep(random.integer(50, 400))
-    await server.cli(...random.pick(MISCHIEF))
+    await disturb(random)
   }
 }
 
@@ -169,19 +170,13 @@ async function giveBack(lock: RecordedLock, isGone: () => boolean): Promise<void
 }
 
 /** Waits until the server has no leases, and records those that don't go. */
-async function recordRemains(
-  server: RedisServer,
-  recorder: Recorder,
-  grace: number
-): Promise<void> {
+async function recordRemains({ leases, grace }: StormOptions, recorder: Recorder): Promise<void> {
   const deadline = now() + grace
   for (;;) {
-    const found = await leasesIn(server)
+    const found = await leases()
     if (found.length === 0) return
     if (now() > deadline) {
-      for (const key of found) {
-        recorder.write({ kind: 'found', at: now(), key, owner: await server.cli('GET', key) })
-      }
+      for (const lease of found) recorder.write({ kind: 'found', at: now(), ...lease })
       return
     }
     await sleep(50)

@@ -1,25 +1,34 @@
 /**
  * What a fleet tells its members, and what they answer.
  */
-import type { ClusterNode, RedisOptions } from 'ioredis'
-import type { RedisStoreOptions } from 'loquet/types'
+import type { LockStore } from 'loquet/types'
 
-/** How a member reaches the server. Verrou always does by an ioredis instance. */
-export type Way =
-  /** loquet's own options. */
-  | { kind: 'options'; options: RedisStoreOptions }
-  /** An ioredis instance. */
-  | { kind: 'instance'; options: RedisOptions }
-  /** An ioredis cluster. */
-  | { kind: 'cluster'; nodes: ClusterNode[] }
+/** How a member reaches the server. */
+export interface Way {
+  /** The module that opens stores in this way, below `__test__`. It exports `openStore`. */
+  opener: string
+  /** What its `openStore` takes; for JSON. */
+  settings: unknown
+}
+
+/** What such a module has. Each store may be opened once in a process. */
+export interface Opener {
+  /** A store for `peer`, and what has to be done so that it doesn't keep the process alive. */
+  openStore(
+    peer: Peer,
+    settings: never
+  ): Promise<{ store: LockStore; close?: () => void | Promise<void> }>
+}
+
+export type Peer = 'loquet' | 'verrou'
 
 /** What a member does while it holds a lock. */
 export type Work =
   /** Nothing, for some milliseconds. */
   | { kind: 'hold'; millis: readonly [from: number, to: number] }
-  /** Adds one to `counter:<key>` by reading and writing it, with a pause in between. */
+  /** Adds one to the key's counter by reading and writing it, with a pause in between. */
   | { kind: 'count' }
-  /** As `count`, and lets some member with the work `release` release the lock, by `handed:<to>`. */
+  /** As `count`, and lets some member with the work `release` release the lock. */
   | { kind: 'count-and-hand'; to: string }
   /** Holds nothing: releases what others hand to it. */
   | { kind: 'release' }
@@ -27,15 +36,16 @@ export type Work =
 export interface MemberOrder {
   /** Names its process in the history. */
   name: string
-  peer: 'loquet' | 'verrou'
+  peer: Peer
+  /** How it reaches the server: what the module that opens its store takes. */
   way: Way
-  /** Where the counters are and the members meet, without any proxy in between. */
-  meetingPoint: RedisOptions
+  /** The folder where the counters are and the members meet. */
+  meetingPoint: string
   /** The folder of the history. */
   history: string
   /** The keys as they are in the server. */
   keys: string[]
-  /** The `keyPrefix` that `way` has: its locks are created without it. */
+  /** A prefix that `way` adds: its locks are created without it. */
   keyPrefix?: string
   /** Milliseconds; `null` for ever. */
   ttl: number | null

@@ -1,15 +1,13 @@
 /**
  * A process of a fleet: acquires locks, works under them, releases them, and records it. Ordered by its first argument.
  */
-import { Redis, Cluster } from 'ioredis'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Recorder, now } from '../../faults/history.js'
-import type { RecordableLock, RecordedLock } from '../../faults/history.js'
-import { Random } from '../../faults/random.js'
-import type { RedisConnection } from 'loquet/types'
-import { COUNTER } from './keys.js'
-import type { FromMember, MemberOrder, ToMember, Way } from './orders.js'
+import { Recorder, now } from '../faults/history.js'
+import type { RecordableLock, RecordedLock } from '../faults/history.js'
+import { Random } from '../faults/random.js'
+import { MeetingPoint } from './meeting_point.js'
+import type { FromMember, MemberOrder, Opener, ToMember } from './orders.js'
 
 /** What is used of a lock factory, loquet's or Verrou's. */
 interface Factory {
@@ -39,49 +37,22 @@ const MARGIN = 0.4
 const order = JSON.parse(process.argv[2]) as MemberOrder
 const recorder = new Recorder(order.history, order.name)
 const random = new Random(order.seed)
-/** What has to be closed at the end. */
-const clients: (Redis | Cluster)[] = []
-// A write that is sent again by itself might come after the lock is gone.
-const meetingPoint = new Redis({
-  ...order.meetingPoint,
-  enableOfflineQueue: false,
-  autoResendUnfulfilledCommands: false,
-  maxRetriesPerRequest: 0,
-  retryStrategy: () => 20,
-})
-keep(meetingPoint)
+const meetingPoint = new MeetingPoint(order.meetingPoint, order.name)
 
 let total = 0
 let skipped = 0
 let isStopping = false
 
-function keep<Client extends Redis | Cluster>(client: Client): Client {
-  // It is seen in the commands that fail.
-  client.on('error', () => {})
-  clients.push(client)
-  return client
-}
-
-function connect(way: Exclude<Way, { kind: 'options' }>): Redis | Cluster {
-  if (way.kind === 'cluster') return keep(new Cluster(way.nodes))
-  // Verrou waits for as long as its client does.
-  return keep(new Redis({ maxRetriesPerRequest: null, ...way.options }))
-}
-
-async function openFactory({ peer, way }: MemberOrder): Promise<Factory> {
-  const retry = { delay: order.delay }
+async function openFactory({ peer, way, delay }: MemberOrder) {
+  const { openStore } = (await import(`../${way.opener}`)) as Opener
+  const { store, close } = await openStore(peer, way.settings as never)
+  const options = { retry: { delay } }
   if (peer === 'verrou') {
-    if (way.kind !== 'instance') throw new Error('Verrou takes an ioredis instance')
     const { LockFactory } = await import('@verrou/core')
-    const { redisStore } = await import('@verrou/core/drivers/redis')
-    const connection = connect(way) as Redis
-    return new LockFactory(redisStore({ connection }).factory(), { retry }) as Factory
+    return { factory: new LockFactory(store as never, options) as Factory, close }
   }
   const { LockFactory } = await import('loquet')
-  const { redisStore } = await import('loquet/drivers/redis')
-  const options =
-    way.kind === 'options' ? way.options : { connection: connect(way) as RedisConnection }
-  return new LockFactory(redisStore(options).factory(), { retry })
+  return { factory: new LockFactory(store, options) as Factory, close }
 }
 
 /** What a lock is called here: the prefix is added by the store. */
@@ -105,14 +76,14 @@ async function giveBack(lock: RecordedLock): Promise<void> {
 
 /** Reads, pauses, writes. */
 async function count({ key, owner, lock }: RecordedLock): Promise<void> {
-  const value = Number((await meetingPoint.get(`${COUNTER}${key}`)) ?? 0) + 1
+  const value = meetingPoint.count(key) + 1
   await sleep(random.integer(0, 2))
   const remaining = lock.getRemainingTime()
   if (remaining !== null && remaining < order.ttl! * MARGIN) {
     skipped++
     return
   }
-  await meetingPoint.set(`${COUNTER}${key}`, value)
+  meetingPoint.setCount(key, value)
   recorder.write({ kind: 'wrote', at: now(), process: order.name, key, owner, value })
 }
 
@@ -130,29 +101,25 @@ async function takeTurns(factory: Factory, rounds: number): Promise<void> {
       continue
     }
     total++
-    try {
-      if (work.kind === 'hold') await sleep(random.integer(...work.millis))
-      else await count(recorded)
-    } catch {
-      // The server was down: whether something was written is open.
-    }
+    if (work.kind === 'hold') await sleep(random.integer(...work.millis))
+    else await count(recorded)
     if (work.kind !== 'count-and-hand') await giveBack(recorded)
     else {
       const handed: HandedLock = { key, lock: lock.serialize() }
-      await meetingPoint.rpush(`handed:${work.to}`, JSON.stringify(handed))
+      meetingPoint.hand(work.to, JSON.stringify(handed))
     }
   }
 }
 
 async function releaseForOthers(factory: Factory): Promise<void> {
-  const inbox = keep(new Redis(order.meetingPoint))
   while (!isStopping) {
-    const [, text] = (await inbox.blpop(`handed:${order.name}`, 0.2)) ?? []
-    if (text === undefined) continue
-    const { key, lock } = JSON.parse(text) as HandedLock
-    const restored = factory.restoreLock({ ...lock, key: nameOf(key) })
-    await giveBack(recorder.watch(restored, key, lock.ttl))
-    total++
+    for (const line of meetingPoint.take()) {
+      const { key, lock } = JSON.parse(line) as HandedLock
+      const restored = factory.restoreLock({ ...lock, key: nameOf(key) })
+      await giveBack(recorder.watch(restored, key, lock.ttl))
+      total++
+    }
+    await sleep(5)
   }
 }
 
@@ -163,7 +130,7 @@ function say(message: FromMember): void {
 process.on('message', (message: ToMember) => {
   if (message === 'stop') isStopping = true
 })
-const [factory] = await Promise.all([openFactory(order), once(meetingPoint, 'ready')])
+const { factory, close } = await openFactory(order)
 say({ kind: 'ready' })
 // Anything that is said means that it begins.
 await once(process, 'message')
@@ -182,5 +149,5 @@ await Promise.all(
 clearInterval(telling)
 say({ kind: 'done', total, skipped })
 // From here on nothing may keep the process alive.
-for (const client of clients) client.disconnect()
+await close?.()
 process.disconnect()

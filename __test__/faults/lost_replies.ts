@@ -1,0 +1,183 @@
+/**
+ * What becomes of locks when replies get lost, whatever the server.
+ */
+import type { Assert } from '@japa/assert'
+import { test } from '@japa/runner'
+import type { LockFactory } from 'loquet'
+import { assertNotOwned, rejectionOf, sleep, until } from '../unit/observe.js'
+import { assertRight } from './checker.js'
+import { History, Recorder } from './history.js'
+import type { RecordedLock } from './history.js'
+import { FaultProxy } from './proxy.js'
+import type { Target } from './proxy.js'
+
+export const STORAGE = 'E_LOCK_STORAGE_ERROR'
+
+/** What may become of a request, and leaves open what became of it. */
+const DOUBTFUL = [
+  'reply-lost',
+  'reply-torn',
+  'half-open',
+  'black-hole',
+  'request-torn',
+  'request-stray',
+] as const
+
+/** A server with nothing in it. */
+export interface Backend {
+  /** What the proxy stands before. */
+  server: Target
+  /** Opens a store behind the proxy, whose commands may take half a second. */
+  open(proxy: FaultProxy): LockFactory
+  /** What is left of locks. */
+  remains(): Promise<string[]>
+  stop(): Promise<void>
+}
+
+/** What each of the tests has: a server, a proxy in front of it, a history. */
+export interface Stage<B extends Backend> {
+  backend: B
+  proxy: FaultProxy
+  history: History
+  recorder: Recorder
+}
+
+export async function onStage<B extends Backend>(
+  start: () => Promise<B>,
+  run: (stage: Stage<B>) => Promise<void>
+): Promise<void> {
+  const backend = await start()
+  const proxy = await FaultProxy.start(backend.server)
+  // What is late is late enough to be overtaken, and silence lasts longer than anybody waits.
+  proxy.rage({
+    bytesBetween: Number.POSITIVE_INFINITY,
+    delay: [150, 150],
+    silence: [60_000, 60_000],
+  })
+  const history = new History()
+  const recorder = new Recorder(history.folder, 'test')
+  try {
+    await run({ backend, proxy, history, recorder })
+  } finally {
+    await proxy.stop()
+    await backend.stop()
+    recorder.close()
+    history.remove()
+  }
+}
+
+/** Whether a request is about a lease: that of the owner. */
+export function about({ owner }: { owner: string }): (request: Buffer) => boolean {
+  return (request) => request.includes(owner)
+}
+
+/** Releases; where the store says that it can't tell what became of it, once more. */
+async function giveBack(assert: Assert, lock: RecordedLock): Promise<void> {
+  try {
+    await lock.release()
+  } catch (error) {
+    assert.equal((error as { code?: string }).code, STORAGE)
+    await lock.release().catch(({ code }) => assert.equal(code, 'E_LOCK_NOT_OWNED'))
+  }
+}
+
+/** Fails unless nothing is left, and nothing comes afterwards. */
+async function assertEmpty(assert: Assert, backend: Backend): Promise<void> {
+  assert.deepEqual(await backend.remains(), [])
+  // What was sent before and is late has arrived by now.
+  await sleep(300)
+  assert.deepEqual(await backend.remains(), [])
+}
+
+/** Registers the tests, in a group. */
+export function registerLostReplies(start: () => Promise<Backend>): void {
+  for (const fault of DOUBTFUL) {
+    test(`C6 ${fault}: an acquire neither waits for itself nor leaves a lease`, async ({
+      assert,
+    }) => {
+      await onStage(start, async ({ backend, proxy, history, recorder }) => {
+        const factory = backend.open(proxy)
+        await factory.createLock('first').runImmediately(() => {})
+        for (const ttl of [20_000, null]) {
+          const lock = recorder.watch(factory.createLock('k', ttl), 'k', ttl)
+          const happened = proxy.next(fault, about(lock))
+          const acquiring = lock.acquire().catch((error) => {
+            assert.equal(error.code, STORAGE)
+            return false
+          })
+          await happened
+          if (await acquiring) await lock.release()
+          // Whatever became of it: the key is free, long before the TTL is over.
+          const next = recorder.watch(factory.createLock('k', ttl), 'k', ttl)
+          assert.isTrue(await next.acquire({ retry: { delay: 50 } }))
+          await next.release()
+        }
+        assertRight(history.read(), { patience: 8_000, errors: [STORAGE] })
+        await assertEmpty(assert, backend)
+      })
+    })
+
+    test(`C3, C6 ${fault}: a release that was performed is not one that was lost`, async ({
+      assert,
+    }) => {
+      await onStage(start, async ({ backend, proxy, history, recorder }) => {
+        const factory = backend.open(proxy)
+        for (const ttl of [20_000, null]) {
+          const lock = recorder.watch(factory.createLock('k', ttl), 'k', ttl)
+          assert.isTrue(await lock.acquire())
+          const happened = proxy.next(fault, about(lock))
+          await Promise.all([happened, giveBack(assert, lock)])
+        }
+        assertRight(history.read(), { patience: 8_000, errors: [STORAGE] })
+        await assertEmpty(assert, backend)
+      })
+    })
+
+    test(`C6 ${fault}: a hand-over that was performed goes to who was next`, async ({ assert }) => {
+      await onStage(start, async ({ backend, proxy, history, recorder }) => {
+        const factory = backend.open(proxy)
+        const locks = [1, 2, 3].map(() =>
+          recorder.watch(factory.createLock('k', 20_000), 'k', 20_000)
+        )
+        assert.isTrue(await locks[0].acquire())
+        const waiting = locks.slice(1).map(async (lock) => {
+          try {
+            if (await lock.acquire()) await lock.release()
+          } catch (error) {
+            assert.equal((error as { code?: string }).code, STORAGE)
+          }
+        })
+        const happened = proxy.next(fault, about(locks[0]))
+        await Promise.all([happened, giveBack(assert, locks[0]), ...waiting])
+        const last = recorder.watch(factory.createLock('k', 20_000), 'k', 20_000)
+        assert.isTrue(await last.acquire({ retry: { delay: 50 } }))
+        await last.release()
+        assertRight(history.read(), { patience: 8_000, errors: [STORAGE] })
+        await assertEmpty(assert, backend)
+      })
+    })
+  }
+
+  test('C3, C16: a lease that was over is not released because a reply was lost', async ({
+    assert,
+  }) => {
+    await onStage(start, async ({ backend, proxy }) => {
+      const factory = backend.open(proxy)
+      const lock = factory.createLock('k', 50)
+      assert.isTrue(await lock.acquire())
+      await until(() => lock.isExpired())
+      await sleep(50)
+      const happened = proxy.next('reply-lost', about({ owner: lock.getOwner() }))
+      await Promise.all([happened, assertNotOwned(assert, () => lock.release())])
+
+      const overrun = factory.createLock('k', 50).run(async (held) => {
+        await until(() => held.isExpired())
+        await sleep(50)
+        void proxy.next('reply-lost', about({ owner: held.getOwner() }))
+        return 'done too late'
+      })
+      const error = await rejectionOf(overrun)
+      assert.deepEqual([error.code, error.result], ['E_LOCK_NOT_OWNED', 'done too late'])
+    })
+  })
+}

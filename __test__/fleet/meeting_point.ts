@@ -1,0 +1,66 @@
+/**
+ * What the members of a fleet share apart from locks: a folder. No server in between can delay what is written there, or
+ * forget it.
+ */
+import { appendFileSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+export class MeetingPoint {
+  readonly #folder: string
+  /** Who writes, so that a file of it is nobody else's. */
+  readonly #name: string
+
+  constructor(folder: string, name: string) {
+    this.#folder = folder
+    this.#name = name
+  }
+
+  /** The counter that a key protects. */
+  count(key: string): number {
+    return Number(read(this.#counter(key)) ?? 0)
+  }
+
+  /** At once and as a whole, whenever this process is killed. */
+  setCount(key: string, value: number): void {
+    const draft = join(this.#folder, `draft-${this.#name}`)
+    writeFileSync(draft, String(value))
+    renameSync(draft, this.#counter(key))
+  }
+
+  /** Leaves a line for a member. */
+  hand(to: string, line: string): void {
+    appendFileSync(join(this.#folder, `handed-${to}`), `${line}\n`)
+  }
+
+  /** Takes all lines that have been left for this member. */
+  take(): string[] {
+    const taken = join(this.#folder, `taken-${this.#name}`)
+    try {
+      renameSync(join(this.#folder, `handed-${this.#name}`), taken)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+      throw error
+    }
+    return (read(taken) ?? '').split('\n').filter((line) => line !== '')
+  }
+
+  #counter(key: string): string {
+    return join(this.#folder, `counter-${encodeURIComponent(key)}`)
+  }
+}
+
+/** The sum of all counters of a folder. */
+export function countedIn(folder: string): number {
+  return readdirSync(folder)
+    .filter((file) => file.startsWith('counter-'))
+    .reduce((sum, file) => sum + Number(read(join(folder, file))), 0)
+}
