@@ -7,6 +7,196 @@ import './build/adonis/types.js'
 import { Exception, InvalidArgumentsException } from '@poppinss/exception';
 
 /**
+ * Types of the stores that keep locks in a database table.
+ */
+/**
+ * Options of a store that keeps its locks in a database table.
+ */
+interface DatabaseOptions {
+    /**
+     * The table that holds the locks. A dot separates the table from the schema (or database) that it is in.
+     *
+     * @default 'verrou'
+     */
+    tableName?: string;
+    /**
+     * Create the table when it is missing: with the first lock, not before.
+     *
+     * @default true
+     */
+    autoCreateTable?: boolean;
+}
+/**
+ * What a `DatabaseStore` needs from a database client. Expirations are milliseconds since the Unix epoch.
+ */
+interface DatabaseAdapter {
+    /** Sets the table that holds the locks. */
+    setTableName(tableName: string): void;
+    /** Creates the table unless it exists. */
+    createTableIfNotExists(): Promise<void>;
+    /** Inserts a lock; rejects if the key exists. */
+    insertLock(lock: {
+        key: string;
+        owner: string;
+        expiration: number | null;
+    }): Promise<void>;
+    /** Takes over an expired lock; resolves to the number of changed rows. */
+    acquireLock(lock: {
+        key: string;
+        owner: string;
+        expiration: number | null;
+    }): Promise<number>;
+    /** Deletes a lock, with `owner` only if it is the owner's. */
+    deleteLock(key: string, owner?: string): Promise<void>;
+    /** Moves the expiration of the owner's lock to now plus `duration` ms; resolves to the number of changed rows. */
+    extendLock(key: string, owner: string, duration: number): Promise<number>;
+    /** Reads a lock. */
+    getLock(key: string): Promise<{
+        owner: string;
+        expiration: number | null;
+    } | undefined>;
+}
+/**
+ * An adapter that checks and changes in one step, by the database's clock where there is one. A `DatabaseStore` uses these
+ * methods where an adapter has them all.
+ */
+interface AtomicDatabaseAdapter extends DatabaseAdapter {
+    /** Whether texts that differ only in blanks at their end are the same key for the database. */
+    ignoresTrailingBlanks(): Promise<boolean>;
+    /**
+     * Inserts a lock or takes over an expired one; tells whether it did.
+     *
+     * @param ttl - Milliseconds; `null` for no expiry
+     */
+    saveLock(key: string, owner: string, ttl: number | null): Promise<boolean>;
+    /** Deletes the owner's lock unless it has expired; tells whether it did. */
+    releaseLock(key: string, owner: string): Promise<boolean>;
+    /** Makes the owner's lock end `duration` ms from now unless it has expired; tells whether it did. */
+    renewLock(key: string, owner: string, duration: number): Promise<boolean>;
+    /** Whether there is a lock that hasn't expired. */
+    isLocked(key: string): Promise<boolean>;
+}
+/**
+ * What all database stores may be told besides the table.
+ */
+interface DatabaseTableOptions extends DatabaseOptions {
+    /**
+     * The schema that the table is in (Postgres), or the database (MySQL). Beside it a dot in the table's name is nothing
+     * special.
+     */
+    schemaName?: string;
+    /**
+     * How long a call waits for the database; it then rejects with E_LOCK_STORAGE_ERROR. Milliseconds.
+     *
+     * @default 5_000
+     */
+    commandTimeout?: number;
+    /**
+     * How long it may take to connect natively, TLS and login included. Milliseconds.
+     *
+     * @default that of the connection's settings, or 5_000
+     */
+    connectTimeout?: number;
+    /**
+     * How many native connections there are at most in a process.
+     *
+     * @default 4, or fewer where the pool of the connection's settings has fewer
+     */
+    poolSize?: number;
+    /**
+     * There is a PgBouncer in front of Postgres that gives each transaction another connection: nothing may be kept on one.
+     *
+     * @default false
+     */
+    pgbouncer?: boolean;
+}
+/**
+ * What a database store needs of a knex instance. Instances of knex have it.
+ */
+interface KnexConnection {
+    (tableName: string): unknown;
+    readonly client: unknown;
+    readonly schema: unknown;
+    raw(sql: string): unknown;
+}
+/**
+ * Options of a store that takes its settings from a knex instance.
+ */
+interface KnexStoreOptions extends DatabaseTableOptions {
+    /** Its config is read once; it may be connected or not. */
+    connection: KnexConnection;
+}
+/**
+ * How TLS is used with a database; as in Node.js. Certificates and keys are PEM.
+ */
+interface DatabaseTlsOptions {
+    /** The authorities that are trusted, instead of those that Node.js trusts. */
+    ca?: string | Uint8Array | (string | Uint8Array)[];
+    /** The certificate chain of this client, for servers that ask for one. */
+    cert?: string | Uint8Array;
+    /** Its key, not encrypted. */
+    key?: string | Uint8Array;
+    /**
+     * Whether a server is refused whose certificate isn't signed by a trusted authority.
+     *
+     * @default true
+     */
+    rejectUnauthorized?: boolean;
+    /**
+     * MySQL: whether the certificate must bear the host's name, too, as it always must with Postgres.
+     *
+     * @default false
+     */
+    verifyIdentity?: boolean;
+}
+/**
+ * Where a database is: the options of `connection` that most need. Others are those of the client's driver, as far as
+ * `docs/database.md` says that they are carried over.
+ */
+interface DatabaseConnectionOptions {
+    host?: string;
+    port?: number | string;
+    user?: string;
+    password?: string;
+    database?: string;
+    /** `true` for the defaults. */
+    ssl?: boolean | DatabaseTlsOptions;
+    /** MySQL: a unix socket, instead of host and port. */
+    socketPath?: string;
+    /** SQLite: relative to the process's folder. */
+    filename?: string;
+    /** Postgres: the name in `pg_stat_activity`. */
+    application_name?: string;
+    /** Postgres: as in libpq; `-c search_path=…` */
+    options?: string;
+}
+/**
+ * Options of a store with a native connection of its own: a URL, or what `knex()` takes.
+ */
+interface DatabaseStoreOptions extends DatabaseTableOptions {
+    /**
+     * `postgres://user:password@host:5432/database`, `mysql://…`, `sqlite:locks.db`. Where `connection` says something else,
+     * the URL counts.
+     */
+    url?: string;
+    /**
+     * What the options of `connection` are for.
+     *
+     * @default what the protocol of `url` says
+     */
+    client?: 'pg' | 'postgres' | 'postgresql' | 'mysql' | 'mysql2' | 'sqlite3' | 'better-sqlite3';
+    /** A URL, or options. */
+    connection?: string | DatabaseConnectionOptions;
+    /** Postgres: the schemas where a table is looked for that is named without one. */
+    searchPath?: string | string[];
+    /** `poolSize` counts more. */
+    pool?: {
+        min?: number;
+        max?: number;
+    };
+}
+
+/**
  * Public types of the core: stores, locks, retries and durations.
  */
 /**
@@ -262,53 +452,6 @@ interface RedisUrlOptions extends RedisServerOptions {
  * Options of a store that keeps its locks in Redis: the ways to say where that is.
  */
 type RedisStoreOptions = RedisConnectionOptions | RedisUrlOptions | RedisClusterOptions;
-/**
- * Options of a store that keeps its locks in a database table.
- */
-interface DatabaseOptions {
-    /**
-     * The table that holds the locks.
-     *
-     * @default 'verrou'
-     */
-    tableName?: string;
-    /**
-     * Create the table when it is missing.
-     *
-     * @default true
-     */
-    autoCreateTable?: boolean;
-}
-/**
- * What a `DatabaseStore` needs from a database client. Expirations are milliseconds since the Unix epoch.
- */
-interface DatabaseAdapter {
-    /** Sets the table that holds the locks. */
-    setTableName(tableName: string): void;
-    /** Creates the table unless it exists. */
-    createTableIfNotExists(): Promise<void>;
-    /** Inserts a lock; rejects if the key exists. */
-    insertLock(lock: {
-        key: string;
-        owner: string;
-        expiration: number | null;
-    }): Promise<void>;
-    /** Takes over an expired lock; resolves to the number of changed rows. */
-    acquireLock(lock: {
-        key: string;
-        owner: string;
-        expiration: number | null;
-    }): Promise<number>;
-    /** Deletes a lock, with `owner` only if it is the owner's. */
-    deleteLock(key: string, owner?: string): Promise<void>;
-    /** Moves the expiration of the owner's lock to now plus `duration` ms; resolves to the number of changed rows. */
-    extendLock(key: string, owner: string, duration: number): Promise<number>;
-    /** Reads a lock. */
-    getLock(key: string): Promise<{
-        owner: string;
-        expiration: number | null;
-    } | undefined>;
-}
 
 /** What `run` returns: whether the callback ran, and what it returned. */
 type RunResult<T> = [executed: true, result: T] | [executed: false, result: null];
@@ -642,7 +785,7 @@ interface RedisStoreConfig {
 /**
  * Options of a store that keeps its locks in a table of the app's database.
  */
-interface DatabaseStoreConfig {
+interface DatabaseStoreConfig extends Omit<DatabaseTableOptions, 'tableName' | 'autoCreateTable'> {
     /**
      * A connection of `config/database.ts`.
      *
@@ -650,11 +793,18 @@ interface DatabaseStoreConfig {
      */
     connectionName?: string;
     /**
-     * The table that holds the locks. The migration that `configure` writes creates the default one.
+     * The table that holds the locks. The migration that `configure` writes creates the default one. A dot separates the
+     * table from the schema (or database) that it is in.
      *
      * @default 'locks'
      */
     tableName?: string;
+    /**
+     * Create the table when it is missing, for apps that don't use the migration: with the first lock, not before.
+     *
+     * @default false
+     */
+    autoCreateTable?: boolean;
 }
 /**
  * Options of a store that keeps its locks in a DynamoDB table.
@@ -712,10 +862,11 @@ declare const stores: {
      */
     redis(config?: RedisStoreConfig): ConfigProvider<StoreFactory>;
     /**
-     * Keeps locks in a database table, over a connection of `@adonisjs/lucid`. Not available yet: resolving it rejects
-     * with `E_LOCK_STORE_UNAVAILABLE`.
+     * Keeps locks in a database table: in the database of a connection of `config/database.ts`, the default one unless
+     * `connectionName` names another. Resolving it rejects if there is no such connection; nothing is connected before the
+     * first lock. The table is that of the migration unless `tableName` names another.
      */
-    database(_config?: DatabaseStoreConfig): ConfigProvider<StoreFactory>;
+    database(config?: DatabaseStoreConfig): ConfigProvider<StoreFactory>;
     /**
      * Keeps locks in a DynamoDB table. Not available yet: resolving it rejects with `E_LOCK_STORE_UNAVAILABLE`.
      */
@@ -723,4 +874,4 @@ declare const stores: {
 };
 
 export { E_LOCK_NOT_OWNED, E_LOCK_STORAGE_ERROR, Lock, LockFactory, Verrou, configure, defineConfig, errors_d as errors, stores };
-export type { ConfigProvider, ConfigProviderApp, ConfigureCodemods, ConfigureCommand, DatabaseAdapter, DatabaseOptions, DatabaseStoreConfig, Duration, DynamoDbOptions, KnownStoresConfig, LockAcquireOptions, LockConfig, LockFactoryOptions, LockStore, Logger, MemoryStoreOptions, RedisClusterOptions, RedisConnection, RedisConnectionOptions, RedisServerOptions, RedisStoreConfig, RedisStoreOptions, RedisTlsOptions, RedisUrlOptions, ResolvedLockConfig, RetryConfig, RunResult, SerializedLock, StoreFactory, VerrouConfig };
+export type { AtomicDatabaseAdapter, ConfigProvider, ConfigProviderApp, ConfigureCodemods, ConfigureCommand, DatabaseAdapter, DatabaseConnectionOptions, DatabaseOptions, DatabaseStoreConfig, DatabaseStoreOptions, DatabaseTableOptions, DatabaseTlsOptions, Duration, DynamoDbOptions, KnexConnection, KnexStoreOptions, KnownStoresConfig, LockAcquireOptions, LockConfig, LockFactoryOptions, LockStore, Logger, MemoryStoreOptions, RedisClusterOptions, RedisConnection, RedisConnectionOptions, RedisServerOptions, RedisStoreConfig, RedisStoreOptions, RedisTlsOptions, RedisUrlOptions, ResolvedLockConfig, RetryConfig, RunResult, SerializedLock, StoreFactory, VerrouConfig };

@@ -26,6 +26,7 @@ const FILES = [
   '__test__/redis/servers.ts',
   '__test__/unit/observe.ts',
   'scripts/redis',
+  'scripts/servers',
 ]
 
 const [own, runnerArguments] = splitArguments(process.argv.slice(2))

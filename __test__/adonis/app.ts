@@ -39,16 +39,22 @@ export function captureLog() {
 
 /**
  * Boots an app that has the lock provider, and `lock` as what `config/lock.ts` exports; with `redis` that of
- * `config/redis.ts` and its provider too. It is terminated when the test ends, unless the test did that.
+ * `config/redis.ts` and its provider too, with `database` that of `config/database.ts`. It is terminated when the test ends, unless the test did that.
  */
 export async function bootApp(
   test: TestContext['test'],
   lock: unknown,
-  options: { environment?: Environment; destination?: NodeJS.WritableStream; redis?: object } = {}
+  options: {
+    environment?: Environment
+    destination?: NodeJS.WritableStream
+    redis?: object
+    database?: object
+  } = {}
 ): Promise<ApplicationService> {
-  const { redis } = options
+  const { redis, database } = options
   const providers = [() => import('loquet/lock_provider')]
   if (redis) providers.push(() => import('@adonisjs/redis/redis_provider') as never)
+  if (database) providers.push(() => import('@adonisjs/lucid/database_provider') as never)
   const app = new IgnitorFactory()
     .withCoreProviders()
     .withCoreConfig()
@@ -57,6 +63,7 @@ export async function bootApp(
       config: {
         lock,
         ...(redis && { redis }),
+        ...(database && { database }),
         logger: defineLoggerConfig({
           default: 'app',
           loggers: {

@@ -177,7 +177,8 @@ test.group('AdonisJS | configure', (group) => {
       }
       // What works is not warned of.
       const warning = `The "${store}" lock store comes in a coming version of loquet`
-      if (['memory', 'redis'].includes(store)) assert.notInclude(output, 'coming version')
+      if (['memory', 'redis', 'database'].includes(store))
+        assert.notInclude(output, 'coming version')
       else assert.include(output, warning)
     })
 

@@ -207,9 +207,8 @@ test.group('AdonisJS | lock_provider | stores that cannot be used', () => {
       {
         name: 'database' as const,
         message:
-          'The "database" lock store comes in a coming version of loquet. ' +
-          'The stores that work in this version are "memory" (stores.memory()), "redis" (stores.redis()) ' +
-          'and custom stores',
+          'The database lock store takes its connection from "config/database.ts", where there are none. ' +
+          'Run "node ace add @adonisjs/lucid"',
       },
     ])
     .run(async ({ assert, test: current }, { name, message }) => {

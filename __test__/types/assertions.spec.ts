@@ -14,6 +14,8 @@ const ENTRIES = [
   'loquet/services/main',
   'loquet/drivers/memory',
   'loquet/drivers/redis',
+  'loquet/drivers/database',
+  'loquet/drivers/knex',
   'loquet/test_suite',
 ]
 

@@ -14,6 +14,8 @@ const ENTRIES: Record<string, string> = {
   '@verrou/core/types': 'loquet/types',
   '@verrou/core/drivers/memory': 'loquet/drivers/memory',
   '@verrou/core/drivers/redis': 'loquet/drivers/redis',
+  '@verrou/core/drivers/database': 'loquet/drivers/database',
+  '@verrou/core/drivers/knex': 'loquet/drivers/knex',
   '@verrou/core/test_suite': 'loquet/test_suite',
   'adonis-lock': 'loquet',
   'adonis-lock/types': 'loquet/types',
@@ -22,15 +24,10 @@ const ENTRIES: Record<string, string> = {
 }
 
 /** Entries that come with the stores of other storages. */
-const COMING_ENTRIES = [
-  '@verrou/core/drivers/database',
-  '@verrou/core/drivers/dynamodb',
-  '@verrou/core/drivers/knex',
-  '@verrou/core/drivers/kysely',
-]
+const COMING_ENTRIES = ['@verrou/core/drivers/dynamodb', '@verrou/core/drivers/kysely']
 
 /** Names of `./types` that come with the stores whose options they are. */
-const COMING_NAMES = ['KnexStoreOptions', 'KyselyOptions']
+const COMING_NAMES = ['KyselyOptions']
 
 /** Public members of the peers that ours don't have, and why. */
 const LEFT_OUT: Record<string, string> = {
@@ -67,11 +64,14 @@ const PROMISED: Record<string, string[]> = {
     'DatabaseOptions',
     'DynamoDbOptions',
     'RedisStoreOptions',
+    'KnexStoreOptions',
   ],
   'loquet/lock_provider': ['default'],
   'loquet/services/main': ['default'],
   'loquet/drivers/memory': ['memoryStore', 'MemoryStore'],
   'loquet/drivers/redis': ['redisStore', 'RedisStore'],
+  'loquet/drivers/database': ['DatabaseStore', 'NativeDatabaseStore', 'databaseStore'],
+  'loquet/drivers/knex': ['knexStore', 'KnexAdapter'],
   'loquet/test_suite': ['registerStoreTestSuite'],
 }
 

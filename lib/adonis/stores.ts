@@ -14,7 +14,7 @@ import type {
  */
 export const DEFAULT_TABLE_NAME = 'locks'
 
-const AVAILABLE = ['memory', 'redis']
+const AVAILABLE = ['memory', 'redis', 'database']
 
 /**
  * Says why a store can't be used in this version, or `null` if it can.
@@ -23,8 +23,8 @@ export function unavailableReason(storeName: string): string | null {
   return AVAILABLE.includes(storeName)
     ? null
     : `The "${storeName}" lock store comes in a coming version of loquet. ` +
-        'The stores that work in this version are "memory" (stores.memory()), "redis" (stores.redis()) ' +
-        'and custom stores'
+        'The stores that work in this version are "memory" (stores.memory()), "redis" (stores.redis()), ' +
+        '"database" (stores.database()) and custom stores'
 }
 
 function createProvider(
@@ -74,11 +74,15 @@ export const stores = {
   },
 
   /**
-   * Keeps locks in a database table, over a connection of `@adonisjs/lucid`. Not available yet: resolving it rejects
-   * with `E_LOCK_STORE_UNAVAILABLE`.
+   * Keeps locks in a database table: in the database of a connection of `config/database.ts`, the default one unless
+   * `connectionName` names another. Resolving it rejects if there is no such connection; nothing is connected before the
+   * first lock. The table is that of the migration unless `tableName` names another.
    */
-  database(_config: DatabaseStoreConfig = {}): ConfigProvider<StoreFactory> {
-    return createUnavailable('database')
+  database(config: DatabaseStoreConfig = {}): ConfigProvider<StoreFactory> {
+    return createProvider(async (app) => {
+      const { resolveDatabaseStore } = await import('./database_store.js')
+      return { driver: await resolveDatabaseStore(app, config, DEFAULT_TABLE_NAME) }
+    })
   },
 
   /**

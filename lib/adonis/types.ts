@@ -6,7 +6,7 @@
  */
 
 import type { Verrou } from '../verrou.js'
-import type { RetryConfig, StoreFactory } from '../types/main.js'
+import type { DatabaseTableOptions, RetryConfig, StoreFactory } from '../types/main.js'
 
 export * from '../types/main.js'
 
@@ -92,7 +92,10 @@ export interface RedisStoreConfig {
 /**
  * Options of a store that keeps its locks in a table of the app's database.
  */
-export interface DatabaseStoreConfig {
+export interface DatabaseStoreConfig extends Omit<
+  DatabaseTableOptions,
+  'tableName' | 'autoCreateTable'
+> {
   /**
    * A connection of `config/database.ts`.
    *
@@ -101,11 +104,19 @@ export interface DatabaseStoreConfig {
   connectionName?: string
 
   /**
-   * The table that holds the locks. The migration that `configure` writes creates the default one.
+   * The table that holds the locks. The migration that `configure` writes creates the default one. A dot separates the
+   * table from the schema (or database) that it is in.
    *
    * @default 'locks'
    */
   tableName?: string
+
+  /**
+   * Create the table when it is missing, for apps that don't use the migration: with the first lock, not before.
+   *
+   * @default false
+   */
+  autoCreateTable?: boolean
 }
 
 /**

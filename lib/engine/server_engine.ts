@@ -14,7 +14,6 @@ import {
 } from '../native.js'
 import { newOwner } from '../owner.js'
 import type { Ticketed } from '../native.js'
-import type { RedisSettings } from '#binding'
 
 /** Gives a connection back when its engine is garbage. */
 const abandoned = new FinalizationRegistry((server: number) => {
@@ -71,23 +70,26 @@ class Asked implements Ticketed {
  */
 export class ServerEngine implements LockEngine {
   readonly namesOwners = true
-  readonly #settings: RedisSettings
+  readonly #connect: (environment: number) => number
   readonly #keyPrefix: string
   #server: number | undefined
   /** It has been disconnected: what is still asked for is answered, but leaves no connection behind. */
   #isRetired = false
   #pending = 0
+  /** The tickets of those who wait, but for those who have been dismissed. */
+  readonly #waiting = new Set<number>()
   #onNotice: (text: string) => void = ignore
   #noticesTold = 0
 
   /**
    * Connects to nothing yet.
    *
-   * @param settings - Where the server is. Engines with equal settings share a connection
+   * @param connect - Opens the native store for an environment and returns its handle. Stores with equal settings share
+   * their connections
    * @param keyPrefix - Put before every key
    */
-  constructor(settings: RedisSettings, keyPrefix: string) {
-    this.#settings = settings
+  constructor(connect: (environment: number) => number, keyPrefix: string) {
+    this.#connect = connect
     this.#keyPrefix = keyPrefix
   }
 
@@ -109,7 +111,14 @@ export class ServerEngine implements LockEngine {
   }
 
   acquire(request: AcquireRequest): Promise<Waited> {
-    return new Promise<Waited>((resolve) => {
+    // Whoever has closed asks for nothing: somebody else uses the store too.
+    this.#isRetired = false
+    return new Promise<Waited>((settle) => {
+      let ticket = -1
+      const resolve = (outcome: Waited | PromiseLike<Waited>) => {
+        settle(outcome)
+        this.#settled(ticket)
+      }
       const owner = (request.owner ??= newOwner())
       const { ttl, retry, signal } = request
       const server = this.#open()
@@ -125,13 +134,15 @@ export class ServerEngine implements LockEngine {
                 this.#server === server && native.serverCancel(server, number),
               (unwanted) => void this.release(unwanted).catch(ignore)
             )
-      const ticket = takeTicket(wait)
+      ticket = takeTicket(wait)
+      this.#waiting.add(ticket)
       if (wait instanceof AbortableWait) wait.ticket = ticket
       const { attempts, delay, timeout = -1 } = retry
       const key = this.#fullKey(request.key)
       try {
         hot.serverAcquire(server, key, owner, ttl, attempts, delay, timeout, ticket)
       } catch (error) {
+        this.#waiting.delete(ticket)
         giveBackTicket(ticket)
         throw error
       }
@@ -169,16 +180,20 @@ export class ServerEngine implements LockEngine {
   }
 
   close(scope: object): void {
-    if (this.#server !== undefined) native.serverDismiss(this.#server, ticketsOf(scope))
+    if (this.#server === undefined) return
+    const tickets = ticketsOf(scope)
+    for (const ticket of tickets) this.#waiting.delete(ticket)
+    native.serverDismiss(this.#server, tickets)
   }
 
   /**
-   * Gives the connection back. It is closed when nobody else in the process uses it; what happens later connects again.
+   * Gives the connection back, or leaves that to the last of those who still wait for somebody else. It is closed when
+   * nobody else in the process uses it; what happens later connects again.
    */
   async disconnect(): Promise<void> {
     this.#isRetired = true
     const server = this.#server
-    if (server === undefined) return
+    if (server === undefined || this.#waiting.size > 0) return
     this.#server = undefined
     abandoned.unregister(this)
     await new Promise((resolve, reject) => {
@@ -187,7 +202,7 @@ export class ServerEngine implements LockEngine {
     noticeListeners.delete(server)
   }
 
-  /** Redis knows nothing of what JavaScript strings may hold: halves of surrogate pairs become U+FFFD, as in ioredis. */
+  /** Servers know nothing of what JavaScript strings may hold: halves of surrogate pairs become U+FFFD, as in their clients. */
   #fullKey(key: string): string {
     return this.#keyPrefix + decodeKey(key)
   }
@@ -206,6 +221,13 @@ export class ServerEngine implements LockEngine {
     return this.#isRetired ? this.#askedLate(answer) : answer
   }
 
+  #settled(ticket: number): void {
+    this.#waiting.delete(ticket)
+    if (this.#isRetired && this.#waiting.size === 0 && this.#pending === 0) {
+      void this.disconnect().catch(ignore)
+    }
+  }
+
   async #askedLate(answer: Promise<Answer>): Promise<Answer> {
     this.#pending++
     try {
@@ -217,7 +239,7 @@ export class ServerEngine implements LockEngine {
 
   #open(): number {
     if (this.#server !== undefined) return this.#server
-    const server = native.openRedis(environment, this.#settings)
+    const server = this.#connect(environment)
     this.#server = server
     this.#noticesTold = 0
     abandoned.register(this, server, this)

@@ -272,41 +272,4 @@ export interface RedisUrlOptions extends RedisServerOptions {
  */
 export type RedisStoreOptions = RedisConnectionOptions | RedisUrlOptions | RedisClusterOptions
 
-/**
- * Options of a store that keeps its locks in a database table.
- */
-export interface DatabaseOptions {
-  /**
-   * The table that holds the locks.
-   *
-   * @default 'verrou'
-   */
-  tableName?: string
-
-  /**
-   * Create the table when it is missing.
-   *
-   * @default true
-   */
-  autoCreateTable?: boolean
-}
-
-/**
- * What a `DatabaseStore` needs from a database client. Expirations are milliseconds since the Unix epoch.
- */
-export interface DatabaseAdapter {
-  /** Sets the table that holds the locks. */
-  setTableName(tableName: string): void
-  /** Creates the table unless it exists. */
-  createTableIfNotExists(): Promise<void>
-  /** Inserts a lock; rejects if the key exists. */
-  insertLock(lock: { key: string; owner: string; expiration: number | null }): Promise<void>
-  /** Takes over an expired lock; resolves to the number of changed rows. */
-  acquireLock(lock: { key: string; owner: string; expiration: number | null }): Promise<number>
-  /** Deletes a lock, with `owner` only if it is the owner's. */
-  deleteLock(key: string, owner?: string): Promise<void>
-  /** Moves the expiration of the owner's lock to now plus `duration` ms; resolves to the number of changed rows. */
-  extendLock(key: string, owner: string, duration: number): Promise<number>
-  /** Reads a lock. */
-  getLock(key: string): Promise<{ owner: string; expiration: number | null } | undefined>
-}
+export type * from './database.js'

@@ -3,23 +3,10 @@
  * with the page and with ioredis's own declarations, so that an option that comes with a later version is noticed.
  */
 
-/**
- * - `carried over`: the native connection does the same.
- * - `no meaning`: nothing that a lock does depends on it.
- * - `own connection`: when it is set, the store runs on the app's own ioredis connection.
- */
-export type Fate = 'carried over' | 'no meaning' | 'own connection'
+import { FOREIGN_TLS_OPTIONS, carried, none, own } from '../translation/rows.js'
+import type { OptionRow } from '../translation/rows.js'
 
-export interface OptionRow {
-  option: string
-  fate: Fate
-  /** Why, or how; in Markdown. For `own connection` it completes the sentence 'the option "x" can't be carried over: …' */
-  why: string
-}
-
-const carried = (option: string, why: string): OptionRow => ({ option, fate: 'carried over', why })
-const none = (option: string, why: string): OptionRow => ({ option, fate: 'no meaning', why })
-const own = (option: string, why: string): OptionRow => ({ option, fate: 'own connection', why })
+export type { OptionRow } from '../translation/rows.js'
 
 const LATE_CALLS = 'a call ends by `retry.timeout` or `commandTimeout`, connected or not'
 const RECONNECTS =
@@ -141,10 +128,6 @@ export const CLUSTER_OPTIONS: readonly OptionRow[] = [
   none('showFriendlyErrorStack', "about the stack of ioredis's errors"),
 ]
 
-const PER_SERVER = 'a client never uses it'
-const SOCKET = 'it makes the socket in a way of its own'
-const HANDSHAKE = "the native side has its own TLS, where this can't be set"
-
 /**
  * Options inside of `tls` and `sentinelTLS`.
  */
@@ -160,36 +143,5 @@ export const TLS_OPTIONS: readonly OptionRow[] = [
   carried('maxVersion', '`TLSv1.3`; others: own connection'),
   carried('profile', 'of an ioredis instance, where it has become `ca`; elsewhere: own connection'),
 
-  own('checkServerIdentity', 'a function decides whether the certificate fits'),
-  own('pfx', 'only PEM can be read'),
-  own('passphrase', "only keys that aren't encrypted can be read"),
-  own('secureContext', "what is in it can't be read"),
-  own('session', HANDSHAKE),
-  own('ALPNProtocols', HANDSHAKE),
-  own('pskCallback', HANDSHAKE),
-  own('ciphers', HANDSHAKE),
-  own('sigalgs', HANDSHAKE),
-  own('ecdhCurve', HANDSHAKE),
-  own('minDHSize', HANDSHAKE),
-  own('secureOptions', HANDSHAKE),
-  own('secureProtocol', HANDSHAKE),
-  own('crl', HANDSHAKE),
-  own('allowPartialTrustChain', HANDSHAKE),
-  own('clientCertEngine', HANDSHAKE),
-  own('privateKeyEngine', HANDSHAKE),
-  own('privateKeyIdentifier', HANDSHAKE),
-  own('path', SOCKET),
-  own('socket', SOCKET),
-  own('lookup', SOCKET),
-  own('timeout', SOCKET),
-
-  none('requestCert', PER_SERVER),
-  none('SNICallback', PER_SERVER),
-  none('ALPNCallback', PER_SERVER),
-  none('dhparam', PER_SERVER),
-  none('honorCipherOrder', PER_SERVER),
-  none('sessionIdContext', PER_SERVER),
-  none('sessionTimeout', PER_SERVER),
-  none('ticketKeys', PER_SERVER),
-  none('enableTrace', "about the log of Node.js's own TLS"),
+  ...FOREIGN_TLS_OPTIONS,
 ]

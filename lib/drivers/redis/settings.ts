@@ -74,10 +74,5 @@ export type Translation =
       reason: string
     }
 
-/** Options as they come: from JavaScript, so anything may be in them. */
-export type RawOptions = Record<string, unknown>
-
-/**
- * Thrown within a translation by whatever can't be carried over to a native connection.
- */
-export class Untranslatable extends Error {}
+export { Untranslatable } from '../translation/values.js'
+export type { RawOptions } from '../translation/values.js'

@@ -7,25 +7,14 @@
 import dns from 'node:dns'
 
 import { InvalidArgumentsException } from '../../errors.js'
+import { index } from '../translation/rows.js'
+import { cannot, isSet, millisOf, namesIn, portOf, textOf } from '../translation/values.js'
 import { CLUSTER_OPTIONS, REDIS_OPTIONS } from './options_table.js'
 import { Untranslatable } from './settings.js'
 import type { RawOptions, RedisNode, RedisSettings, RedisTls, Translation } from './settings.js'
 import { translateTls } from './tls.js'
 import { isEncrypted, parseRedisUrl } from './url.js'
-import {
-  assertTranslatable,
-  cannot,
-  connectTimeoutOf,
-  databaseOf,
-  familyOf,
-  index,
-  isSet,
-  millisOf,
-  namesIn,
-  natMapOf,
-  portOf,
-  textOf,
-} from './values.js'
+import { assertTranslatable, connectTimeoutOf, databaseOf, familyOf, natMapOf } from './values.js'
 
 type Native = Extract<Translation, { kind: 'native' }>
 

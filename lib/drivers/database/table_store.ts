@@ -1,0 +1,319 @@
+import { setTimeout as pause } from 'node:timers/promises'
+
+import { E_LOCK_NOT_OWNED, E_LOCK_STORAGE_ERROR } from '../../errors.js'
+import type {
+  AtomicDatabaseAdapter,
+  DatabaseAdapter,
+  DatabaseOptions,
+  LockStore,
+} from '../../types/main.js'
+import { parseDuration } from '../../duration.js'
+import { assertKey } from '../../validation.js'
+import { assertOwner, parseExtension } from '../native_store.js'
+import { isCollision, isKeyConflict, isMissingTable } from './driver_errors.js'
+import { COMMAND_TIMEOUT } from './options.js'
+import { storedText } from './stored_text.js'
+
+const DEFAULT_TABLE = 'verrou'
+
+const ATOMIC = [
+  'saveLock',
+  'releaseLock',
+  'renewLock',
+  'isLocked',
+  'ignoresTrailingBlanks',
+] as const
+
+/** How often a statement is tried that others were in the way of. */
+const TRIES = 8
+
+/** Pauses between attempts to take back an acquisition, in milliseconds, and how many there are. */
+const UNDO_PAUSE = 100
+const LONGEST_UNDO_PAUSE = 2_000
+const UNDO_TRIES = 60
+
+/** A row of the table. What drivers return for 64-bit numbers differs. */
+interface Row {
+  owner: string
+  expiration: number | string | bigint | null
+}
+
+/**
+ * Keeps locks in a database table, through an adapter that speaks to the database: a lock is a row of key, owner and
+ * expiration (milliseconds since the Unix epoch, or null), as `@verrou/core` keeps it.
+ *
+ * The table is created with the first lock if `autoCreateTable` wants it, and again if that fails or the table is gone.
+ */
+export class DatabaseStore implements LockStore {
+  readonly #adapter: DatabaseAdapter
+  readonly #atomic: AtomicDatabaseAdapter | undefined
+  readonly #tableName: string
+  readonly #createsTable: boolean
+  /** Milliseconds. */
+  readonly #commandTimeout: number
+  /** The table is there, or is being created. */
+  #table: Promise<void> | undefined
+  /** Acquisitions whose outcome isn't known and which are being taken back, by owner. */
+  readonly #undoing = new Map<string, Promise<void>>()
+
+  /**
+   * Asks nothing of the database yet.
+   *
+   * @param options - `commandTimeout` is how long a call may take: milliseconds, 5,000 unless given
+   */
+  constructor(
+    adapter: DatabaseAdapter,
+    options: DatabaseOptions & { commandTimeout?: number } = {}
+  ) {
+    this.#adapter = adapter
+    this.#atomic = isAtomic(adapter) ? adapter : undefined
+    this.#tableName = options.tableName || DEFAULT_TABLE
+    this.#createsTable = options.autoCreateTable !== false
+    this.#commandTimeout = options.commandTimeout ?? COMMAND_TIMEOUT
+    adapter.setTableName(this.#tableName)
+  }
+
+  /**
+   * Saves the lock unless the key is locked already.
+   *
+   * @param ttl - Milliseconds; `null` for no expiry
+   * @throws E_LOCK_STORAGE_ERROR if the database can't be asked
+   */
+  async save(key: string, owner: string, ttl: number | null): Promise<boolean> {
+    assertKey(key)
+    assertOwner(owner)
+    const millis = parseDuration(ttl, 'lock TTL') || null
+    const saving = this.#perform(async () => {
+      // Would delete what is saved now if it came later.
+      await this.#undoing.get(owner)
+      const [row, by] = await this.#stored(key, owner)
+      return this.#retrying(
+        () => this.#atomic?.saveLock(row, by, millis) ?? this.#insert(row, by, millis)
+      )
+    })
+    try {
+      return await this.#answer(saving)
+    } catch (error) {
+      this.#undo(key, owner, saving)
+      throw error
+    }
+  }
+
+  /**
+   * Deletes the lock if `owner` holds it.
+   *
+   * @throws E_LOCK_NOT_OWNED if `owner` doesn't hold it; E_LOCK_STORAGE_ERROR if the database can't be asked
+   */
+  async delete(key: string, owner: string): Promise<void> {
+    assertKey(key)
+    assertOwner(owner)
+    const isDone = await this.#ask(key, owner, async (row, by) => {
+      if (this.#atomic) return this.#atomic.releaseLock(row, by)
+      if (!(await this.#holds(row, by))) return false
+      await this.#adapter.deleteLock(row, by)
+      return true
+    })
+    if (!isDone) throw new E_LOCK_NOT_OWNED()
+  }
+
+  /**
+   * Deletes the lock whoever holds it.
+   *
+   * @throws E_LOCK_STORAGE_ERROR if the database can't be asked
+   */
+  async forceDelete(key: string): Promise<void> {
+    assertKey(key)
+    await this.#ask(key, '', (row) => this.#adapter.deleteLock(row))
+  }
+
+  /**
+   * Tells whether somebody holds the lock.
+   *
+   * @throws E_LOCK_STORAGE_ERROR if the database can't be asked
+   */
+  async exists(key: string): Promise<boolean> {
+    assertKey(key)
+    return this.#ask(key, '', async (row) => {
+      if (this.#atomic) return this.#atomic.isLocked(row)
+      const found = await this.#adapter.getLock(row)
+      return isFound(found) && isLive(found)
+    })
+  }
+
+  /**
+   * Makes the lease end `duration` milliseconds from now if `owner` holds it. An expired lease is not revived.
+   *
+   * @throws E_LOCK_NOT_OWNED if `owner` doesn't hold it; E_LOCK_STORAGE_ERROR if the database can't be asked
+   */
+  async extend(key: string, owner: string, duration: number): Promise<void> {
+    assertKey(key)
+    assertOwner(owner)
+    const millis = parseExtension(duration)
+    const isDone = await this.#ask(key, owner, async (row, by) => {
+      if (this.#atomic) return this.#atomic.renewLock(row, by, millis)
+      if (!(await this.#holds(row, by))) return false
+      return Number(await this.#adapter.extendLock(row, by, millis)) > 0
+    })
+    if (!isDone) throw new E_LOCK_NOT_OWNED()
+  }
+
+  /** Inserts a lock or takes over an expired one, with the steps that any adapter has. */
+  async #insert(key: string, owner: string, ttl: number | null): Promise<boolean> {
+    const adapter = this.#adapter
+    const lock = () => ({ key, owner, expiration: ttl === null ? null : Date.now() + ttl })
+    let failure: unknown
+    // A second time, since the row that was in the way may have gone before it was looked at.
+    for (let round = 0; round < 2; round++) {
+      const inserted = lock()
+      try {
+        await adapter.insertLock(inserted)
+        return true
+      } catch (error) {
+        failure = error
+      }
+      if (isMissingTable(failure)) throw failure
+      const found = await adapter.getLock(key)
+      if (isFound(found)) {
+        const isOurs = found.owner === owner && sameMoment(found.expiration, inserted.expiration)
+        if (isOurs && !isKeyConflict(failure)) return true
+        return !isLive(found) && Number(await adapter.acquireLock(lock())) > 0
+      }
+    }
+    if (isKeyConflict(failure)) return false
+    throw failure
+  }
+
+  async #holds(key: string, owner: string): Promise<boolean> {
+    const found = await this.#adapter.getLock(key)
+    return isFound(found) && found.owner === owner && isLive(found)
+  }
+
+  async #stored(key: string, owner: string): Promise<[key: string, owner: string]> {
+    const ignoresBlanks = (await this.#atomic?.ignoresTrailingBlanks()) ?? false
+    return [storedText(key, ignoresBlanks), storedText(owner, ignoresBlanks)]
+  }
+
+  #ask<T>(
+    key: string,
+    owner: string,
+    send: (key: string, owner: string) => Promise<T>
+  ): Promise<T> {
+    return this.#answer(
+      this.#perform(async () => {
+        const texts = await this.#stored(key, owner)
+        return this.#retrying(() => send(...texts))
+      })
+    )
+  }
+
+  /** Performs statements on the table; makes it first if it may. */
+  async #perform<T>(send: () => Promise<T>): Promise<T> {
+    if (this.#createsTable) await this.#tableToUse()
+    try {
+      return await send()
+    } catch (error) {
+      if (!isMissingTable(error)) throw error
+      if (!this.#createsTable) {
+        throw new E_LOCK_STORAGE_ERROR([this.#missingTable()], { cause: error })
+      }
+      // Somebody has dropped it.
+      this.#table = undefined
+      await this.#tableToUse()
+      return send()
+    }
+  }
+
+  #missingTable(): string {
+    return (
+      `the table "${this.#tableName}" doesn't exist. Run the migration that creates it ` +
+      '("node ace migration:run" in an AdonisJS app), or set "autoCreateTable" to true'
+    )
+  }
+
+  #tableToUse(): Promise<void> {
+    if (this.#table === undefined) {
+      const table = this.#retrying(() => this.#adapter.createTableIfNotExists())
+      this.#table = table
+      table.catch(() => {
+        // Tried again with the next lock.
+        if (this.#table === table) this.#table = undefined
+      })
+    }
+    return this.#table
+  }
+
+  async #retrying<T>(send: () => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await send()
+      } catch (error) {
+        if (tries === TRIES || !isCollision(error)) throw error
+        await pause(Math.random() * 2 ** tries)
+      }
+    }
+  }
+
+  /** Waits for the database; what goes wrong, or takes longer than a call may, becomes a storage error. */
+  async #answer<T>(performed: Promise<T>): Promise<T> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      const text = `no answer from the database within ${this.#commandTimeout} ms`
+      timer = setTimeout(() => reject(new Error(text)), this.#commandTimeout)
+    })
+    try {
+      return await Promise.race([performed, late])
+    } catch (cause) {
+      if (cause instanceof E_LOCK_STORAGE_ERROR) throw cause
+      throw new E_LOCK_STORAGE_ERROR([cause instanceof Error ? cause : String(cause)], { cause })
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** Takes back an acquisition that nobody knows of: one that has failed may have been performed all the same. */
+  #undo(key: string, owner: string, saving: Promise<boolean>): void {
+    const undoing = (async () => {
+      // What still waits for a connection would be performed after what takes it back.
+      const isRefused = await saving.then((saved) => !saved, isCertain)
+      if (isRefused) return
+      const [row, by] = await this.#stored(key, owner)
+      for (let tries = 0, delay = UNDO_PAUSE; tries < UNDO_TRIES; tries++) {
+        try {
+          return await this.#adapter.deleteLock(row, by)
+        } catch {
+          await pause(delay, undefined, { ref: false })
+          delay = Math.min(delay * 2, LONGEST_UNDO_PAUSE)
+        }
+      }
+    })()
+      .catch(() => {})
+      .finally(() => {
+        if (this.#undoing.get(owner) === undoing) this.#undoing.delete(owner)
+      })
+    this.#undoing.set(owner, undoing)
+  }
+}
+
+/** Whether a statement that failed has certainly done nothing. */
+function isCertain(error: unknown): boolean {
+  const cause = error instanceof E_LOCK_STORAGE_ERROR ? error.cause : error
+  return isMissingTable(cause) || isCollision(cause)
+}
+
+function isAtomic(adapter: DatabaseAdapter): adapter is AtomicDatabaseAdapter {
+  return ATOMIC.every(
+    (method) => typeof (adapter as Partial<AtomicDatabaseAdapter>)[method] === 'function'
+  )
+}
+
+function isFound(row: Row | null | undefined): row is Row {
+  return row !== undefined && row !== null
+}
+
+function isLive({ expiration }: Row): boolean {
+  return expiration === null || Number(expiration) > Date.now()
+}
+
+function sameMoment(one: Row['expiration'], other: number | null): boolean {
+  return one === null || other === null ? one === other : Number(one) === other
+}
