@@ -18,7 +18,7 @@ const usage = `node run.mjs [${names.join('] [')}] [options]
 Without a name all of them run, one after the other.
 
   --rounds <n>             rounds of each contender, at least 5 for a figure to quote (default: 7 of
-                           memory, 5 of redis)
+                           memory, 5 of redis and database)
   --only <names>           items or cases to run: pair, pair/constant, redis-queue, ...
   --contenders <packages>  packages to measure: loquet, @verrou/core, async-mutex, redlock, ...
   --out <folder>           where <name>.json, <name>.md and <name>.svg go (default results; nothing

@@ -27,7 +27,11 @@ in_folder() {
 step 'Example for AdonisJS 6: install' in_folder examples/adonis npm run reinstall
 loud_step 'Example for AdonisJS 6: types' in_folder examples/adonis npm run typecheck
 loud_step 'Example for AdonisJS 6: tests' in_folder examples/adonis npm test
+loud_step 'Example for AdonisJS 6: PostgreSQL' in_folder examples/adonis node ../../scripts/with_database.mjs pg npm test database
+loud_step 'Example for AdonisJS 6: MariaDB' in_folder examples/adonis node ../../scripts/with_database.mjs mysql npm test database
 step 'Example without AdonisJS: install' in_folder examples/plain-node npm run reinstall
 loud_step 'Example without AdonisJS: tests' in_folder examples/plain-node npm test
+loud_step 'Example without AdonisJS: PostgreSQL' in_folder examples/plain-node node ../../scripts/with_database.mjs pg npm run test:database
+loud_step 'Example without AdonisJS: MariaDB' in_folder examples/plain-node node ../../scripts/with_database.mjs mysql npm run test:database
 
 loud_step 'AdonisJS 7 on Node.js 24' node __test__/adonis/adonis7.mjs build/loquet.tgz

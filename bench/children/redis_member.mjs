@@ -1,59 +1,9 @@
 /*
- * A process among others that lock the same key: does what it is ordered to over the IPC channel, and
- * reports.
+ * A process among others that lock the same key in Redis.
  *
  * Argument: the package that locks.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
-import { now } from '../harness/fleet.mjs'
+import { serveAsMember } from '../harness/member.mjs'
 import { openLocker } from '../harness/redis_contenders.mjs'
 
-/**
- * @typedef {object} Order
- * @property {string} key
- * @property {number} tasks
- * @property {number} turns - Of each task, one after another
- * @property {number} work - Milliseconds that each turn holds the lock
- * @property {number} at - When to begin, by the clock that the processes share
- *
- * @typedef {object} Report
- * @property {[start: number, end: number][]} bodies - By the clock that the processes share
- * @property {number} longest - Milliseconds of the longest wait for the lock
- */
-
-const locker = await openLocker(process.argv[2])
-// Compiles what both ways of getting a lock run through
-for (let turn = 0; turn < 300; turn++) {
-  await locker.pair(`warm-up.${process.pid}`)
-}
-await work({ key: `warm-up.${process.pid}`, tasks: 2, turns: 3, work: 1, at: now() })
-
-/**
- * @param {Order} order
- * @returns {Promise<Report>}
- */
-async function work({ key, tasks, turns, work: body, at }) {
-  /** @type {Report} */
-  const report = { bodies: [], longest: 0 }
-  await sleep(Math.max(0, at - now()))
-  await Promise.all(
-    Array.from({ length: tasks }, async () => {
-      for (let turn = 0; turn < turns; turn++) {
-        const asked = now()
-        const release = await locker.acquire(key)
-        const start = now()
-        report.longest = Math.max(report.longest, start - asked)
-        await sleep(body)
-        report.bodies.push([start, now()])
-        await release()
-      }
-    })
-  )
-  return report
-}
-
-process.on('message', async (/** @type {Order} */ order) => {
-  process.send?.(await work(order))
-})
-process.on('disconnect', () => process.exit())
-process.send?.('ready')
+await serveAsMember(await openLocker(process.argv[2]), 300)

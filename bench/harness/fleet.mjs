@@ -1,6 +1,6 @@
 import { openChild } from './child.mjs'
 
-/** @import { Order, Report } from '../children/redis_member.mjs' */
+/** @import { Order, Report } from './member.mjs' */
 
 /**
  * What the processes went through together.
@@ -17,13 +17,14 @@ import { openChild } from './child.mjs'
 /**
  * Processes that lock one key against each other. They are started and warm before the first burst.
  *
- * @param {string} locker
+ * @param {string} program - Of `children/`: what each of them runs
+ * @param {string[]} args - For the program
  * @param {number} size
  * @param {string} node - The path of the Node.js to start
  */
-export async function openFleet(locker, size, node) {
+export async function openFleet(program, args, size, node) {
   const members = await Promise.all(
-    Array.from({ length: size }, () => openChild('redis_member.mjs', [locker], node))
+    Array.from({ length: size }, () => openChild(program, args, node))
   )
 
   return {

@@ -1,17 +1,10 @@
 import { Redis } from 'ioredis'
+import { byFactory, ttl } from './locker.mjs'
 import { host, serverPort } from './redis_server.mjs'
 
-/**
- * A lock library at work on the run's server.
- *
- * @typedef {object} Locker
- * @property {(key: string) => Promise<() => unknown>} acquire - Waits for the lock as long as it takes
- *   and resolves to its release
- * @property {(key: string) => Promise<unknown>} pair - Acquires and releases
- */
+/** @import { Locker } from './locker.mjs' */
 
-/** Long enough for every queue here. */
-const ttl = 60_000
+/** Milliseconds. */
 const forever = 3_600_000
 
 /**
@@ -83,26 +76,4 @@ export async function openLocker(name) {
 
 function connect() {
   return new Redis({ host, port: serverPort() })
-}
-
-/**
- * loquet and Verrou have the same API, so that the same lines drive both.
- *
- * @param {{ createLock: (key: string, ttl: number) => { acquire: () => Promise<unknown>,
- *   release: () => Promise<void> } }} factory
- * @returns {Locker}
- */
-function byFactory(factory) {
-  return {
-    acquire: async (key) => {
-      const lock = factory.createLock(key, ttl)
-      await lock.acquire()
-      return () => lock.release()
-    },
-    pair: async (key) => {
-      const lock = factory.createLock(key, ttl)
-      await lock.acquire()
-      await lock.release()
-    },
-  }
 }

@@ -47,9 +47,13 @@ export async function measureGroup(group, options) {
 
   const last = Math.min(rounds, group.mostRounds ?? rounds)
   for (let round = 0; round < last; round++) {
+    if (group.slices) {
+      await before?.()
+      await measureInSlices(item, group, inTurn(runners, round * places.length))
+      continue
+    }
     for (let turn = 0; turn < runners.length; turn++) {
-      const { contender, place, measured } =
-        runners[(round * places.length + turn) % runners.length]
+      const { contender, place, measured } = inTurn(runners, round * places.length)[turn]
       if (round < (contender.mostRounds ?? last)) {
         await before?.()
         measured.push(await measureOnce(item, group, contender, place))
@@ -68,6 +72,16 @@ export async function measureGroup(group, options) {
       })
     ),
   }
+}
+
+/**
+ * @template T
+ * @param {T[]} all
+ * @param {number} first - The place of the one that begins
+ * @returns {T[]}
+ */
+function inTurn(all, first) {
+  return all.map((_, index) => all[(first + index) % all.length])
 }
 
 /**

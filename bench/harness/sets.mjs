@@ -1,4 +1,6 @@
+import { startDatabases } from './database_servers.mjs'
 import { nodeBinaries } from './nodes.mjs'
+import { findPgbench } from './pgbench.mjs'
 import { serverVersion, startServer } from './redis_server.mjs'
 
 /** @import { Place } from './rounds.mjs' */
@@ -48,6 +50,23 @@ export const sets = {
         stop: server.stop,
         versions: { 'redis-server': serverVersion() ?? 'unknown' },
       }
+    },
+  },
+
+  database: {
+    items: ['database_pair', 'database_queue', 'database_fleet'],
+    rounds: 5,
+    caption: 'Verrou on knex in Postgres, MySQL and SQLite, side by side with loquet',
+    packages: ['loquet', '@verrou/core', 'knex', 'pg', 'mysql2', 'better-sqlite3'],
+    // better-sqlite3 is built for the Node.js that installed it
+    places: () => [{ path: process.execPath }],
+    missing: () =>
+      findPgbench()
+        ? undefined
+        : 'pgbench is not installed (Debian, Ubuntu: apt-get install postgresql mariadb-server)',
+    start: async () => {
+      const { clear, stop, versions } = await startDatabases()
+      return { before: clear, stop, versions }
     },
   },
 }

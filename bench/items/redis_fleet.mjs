@@ -49,7 +49,7 @@ function contender(name, { tasks, turns, bursts }) {
     mostRounds: slow ? 1 : undefined,
     open: async ({ node }) => {
       return async () => {
-        const fleet = await openFleet(name, size, node)
+        const fleet = await openFleet('redis_member.mjs', [name], size, node)
         const all = []
         for (let burst = 0; burst < bursts[name]; burst++) {
           const key = `orders.${burst}`

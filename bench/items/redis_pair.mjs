@@ -5,7 +5,7 @@ import { lockers, openLocker } from '../harness/redis_contenders.mjs'
 import { host, serverPort } from '../harness/redis_server.mjs'
 
 /** @import { Contender, Group, Target, View } from '../harness/types.mjs' */
-/** @import { Locker } from '../harness/redis_contenders.mjs' */
+/** @import { Locker } from '../harness/locker.mjs' */
 
 const tasks = 100
 

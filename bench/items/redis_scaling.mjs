@@ -19,7 +19,7 @@ function contender(name) {
     package: name,
     open: async ({ node }) => {
       return async () => {
-        const fleet = await openFleet(name, Math.max(...sizes), node)
+        const fleet = await openFleet('redis_member.mjs', [name], Math.max(...sizes), node)
         /** @type {Record<string, number>} */
         const figures = {}
         /** @type {Record<string, unknown>} */

@@ -1,7 +1,7 @@
 import { defineConfig } from '@adonisjs/core/app'
 
 export default defineConfig({
-  commands: [() => import('@adonisjs/core/commands')],
+  commands: [() => import('@adonisjs/core/commands'), () => import('@adonisjs/lucid/commands')],
 
   providers: [
     () => import('@adonisjs/core/providers/app_provider'),
@@ -10,6 +10,7 @@ export default defineConfig({
       environment: ['repl', 'test'],
     },
     () => import('@adonisjs/redis/redis_provider'),
+    () => import('@adonisjs/lucid/database_provider'),
     () => import('@adonisjs/lock/lock_provider'),
     () => import('#providers/order_provider'),
   ],
@@ -26,6 +27,11 @@ export default defineConfig({
       {
         name: 'redis',
         files: ['tests/redis/**/*.spec.{ts,js}'],
+        timeout: 60_000,
+      },
+      {
+        name: 'database',
+        files: ['tests/database/**/*.spec.{ts,js}'],
         timeout: 60_000,
       },
     ],

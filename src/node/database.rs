@@ -22,6 +22,8 @@ pub struct DatabaseTls {
     pub key: Option<String>,
     /// Whether the server's certificate is checked.
     pub reject_unauthorized: bool,
+    /// Whether that has to bear the host's name; it has to unless told.
+    pub verify_identity: Option<bool>,
     /// Whether a server without TLS is good enough.
     pub is_optional: bool,
 }
@@ -123,6 +125,7 @@ fn server(settings: DatabaseSettings, port: u16) -> Server {
             certificate: tls.cert,
             key: tls.key.map(Secret),
             verifies: tls.reject_unauthorized,
+            verifies_name: tls.verify_identity.unwrap_or(true),
             is_optional: tls.is_optional,
         }),
     }

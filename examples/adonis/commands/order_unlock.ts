@@ -1,9 +1,9 @@
-import { args, BaseCommand } from '@adonisjs/core/ace'
+import { args, BaseCommand, flags } from '@adonisjs/core/ace'
 import type { CommandOptions } from '@adonisjs/core/types/ace'
 
 export default class OrderUnlock extends BaseCommand {
   static commandName = 'order:unlock'
-  static description = 'Free the lock that an order has in Redis, whoever holds it'
+  static description = 'Free the lock that an order has in a store, whoever holds it'
   static help = [
     'For an order whose job was killed, if the TTL of its lock is too long to wait for. A job that still works on it',
     'fails when it wants to release its lock.',
@@ -14,13 +14,22 @@ export default class OrderUnlock extends BaseCommand {
   @args.string({ description: 'The order' })
   declare orderId: string
 
+  @flags.string({ description: 'Where the lock is: redis or database', default: 'redis' })
+  declare store: string
+
   async run() {
+    if (this.store !== 'redis' && this.store !== 'database') {
+      this.exitCode = 1
+      this.logger.error('--store must be redis or database')
+      return
+    }
+
     const { default: locks } = await import('@adonisjs/lock/services/main')
 
     /**
      * Not the default store: of the locks in the memory of a server nothing can be seen from here.
      */
-    const lock = locks.use('redis').createLock(`order.processing.${this.orderId}`)
+    const lock = locks.use(this.store).createLock(`order.processing.${this.orderId}`)
     if (!(await lock.isLocked())) {
       this.logger.info(`Order ${this.orderId} is not locked`)
       return

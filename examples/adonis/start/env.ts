@@ -1,5 +1,9 @@
 import { Env } from '@adonisjs/core/env'
 
+function hasNoDatabaseServer() {
+  return !['pg', 'mysql'].includes(process.env.DB_CONNECTION ?? '')
+}
+
 /**
  * Reads the `.env` files and validates the environment: the application doesn't start with a variable that is missing
  * or wrong.
@@ -33,6 +37,16 @@ export default await Env.create(new URL('../', import.meta.url), {
   }),
   REDIS_PORT: Env.schema.number.optionalWhen(() => process.env.LOCK_STORE !== 'redis'),
   REDIS_PASSWORD: Env.schema.string.optional(),
+
+  /**
+   * The connection of `config/database.ts`, SQLite unless it is said, and the server for the others.
+   */
+  DB_CONNECTION: Env.schema.enum.optional(['sqlite', 'pg', 'mysql'] as const),
+  DB_HOST: Env.schema.string.optionalWhen(hasNoDatabaseServer, { format: 'host' }),
+  DB_PORT: Env.schema.number.optionalWhen(hasNoDatabaseServer),
+  DB_USER: Env.schema.string.optionalWhen(hasNoDatabaseServer),
+  DB_PASSWORD: Env.schema.string.optional(),
+  DB_DATABASE: Env.schema.string.optionalWhen(hasNoDatabaseServer),
 
   /**
    * Where to pay: orders are posted there and are paid for when the answer comes.

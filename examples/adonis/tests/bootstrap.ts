@@ -15,7 +15,7 @@ export const runnerHooks: Required<Pick<Config, 'setup' | 'teardown'>> = {
 
 /**
  * All tests talk to real servers: to one in this process whose locks are in memory, or to processes of their own whose
- * locks are in Redis.
+ * locks are in Redis or in a database.
  */
 export const configureSuite: Config['configureSuite'] = (suite) => {
   if (suite.name === 'functional') {
@@ -25,5 +25,8 @@ export const configureSuite: Config['configureSuite'] = (suite) => {
     suite.setup(async () => {
       if ((await redisServer()) === null) throw new Error(MISSING)
     })
+  }
+  if (suite.name === 'database') {
+    suite.setup(() => testUtils.db().migrate())
   }
 }

@@ -8,7 +8,8 @@ process.once('exit', () => {
 })
 
 /**
- * A process of the application, beside the one that tests it. Its locks are in Redis.
+ * A process of the application, beside the one that tests it. Its locks are in Redis unless its environment says
+ * otherwise.
  */
 class AppProcess {
   /**

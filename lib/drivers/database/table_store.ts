@@ -27,10 +27,10 @@ const ATOMIC = [
 /** How often a statement is tried that others were in the way of. */
 const TRIES = 8
 
-/** Pauses between attempts to take back an acquisition, in milliseconds, and how many there are. */
+/** Pauses between attempts to take back an acquisition, and for how long it is attempted; in milliseconds. */
 const UNDO_PAUSE = 100
 const LONGEST_UNDO_PAUSE = 2_000
-const UNDO_TRIES = 60
+const UNDO_LIMIT = 30_000
 
 /** A row of the table. What drivers return for 64-bit numbers differs. */
 interface Row {
@@ -277,7 +277,8 @@ export class DatabaseStore implements LockStore {
       const isRefused = await saving.then((saved) => !saved, isCertain)
       if (isRefused) return
       const [row, by] = await this.#stored(key, owner)
-      for (let tries = 0, delay = UNDO_PAUSE; tries < UNDO_TRIES; tries++) {
+      const last = performance.now() + UNDO_LIMIT
+      for (let delay = UNDO_PAUSE; performance.now() < last;) {
         try {
           return await this.#adapter.deleteLock(row, by)
         } catch {

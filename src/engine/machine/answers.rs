@@ -50,6 +50,10 @@ impl Machine {
             Some(Op::Save { attempt, doubt }) => match (reply, doubt) {
                 (Ok(Some(lease)), _) => self.granted(now, &attempt, lease, effects),
                 (_, Doubt::Held(until)) => self.refused(now, &attempt, until, effects),
+                // Another try would take just as long; and what has hung may still be performed.
+                (Ok(None), Doubt::LostReply(error)) if error.is_out_of_time() => {
+                    self.abandon(now, &attempt, error, effects);
+                }
                 (Ok(None), _) => self.asked_in_vain(now, attempt, effects),
                 // Still nobody knows: the waiter hears of the first error, and what may have been saved is deleted.
                 (Err(_), Doubt::LostReply(error)) | (Err(error), Doubt::None) => {

@@ -37,7 +37,8 @@ pub(super) fn postgres(server: &Server, application_name: Option<&str>) -> PgCon
     if let Some(tls) = &server.tls {
         options = options.ssl_mode(match (tls.verifies, tls.is_optional) {
             (_, true) => PgSslMode::Prefer,
-            (true, false) => PgSslMode::VerifyFull,
+            (true, false) if tls.verifies_name => PgSslMode::VerifyFull,
+            (true, false) => PgSslMode::VerifyCa,
             (false, false) => PgSslMode::Require,
         });
         if !tls.authorities.is_empty() {
@@ -80,7 +81,8 @@ pub(super) fn mysql(server: &Server) -> MySqlConnectOptions {
     if let Some(tls) = &server.tls {
         options = options.ssl_mode(match (tls.verifies, tls.is_optional) {
             (_, true) => MySqlSslMode::Preferred,
-            (true, false) => MySqlSslMode::VerifyIdentity,
+            (true, false) if tls.verifies_name => MySqlSslMode::VerifyIdentity,
+            (true, false) => MySqlSslMode::VerifyCa,
             (false, false) => MySqlSslMode::Required,
         });
         if !tls.authorities.is_empty() {

@@ -60,6 +60,9 @@ pub(super) trait Dialect: Send + Sync + Sized + 'static {
     /// Whether releases by other processes can be heard of.
     const LISTENS: bool = false;
 
+    /// Whether a statement never takes long, whatever others do.
+    const ENDS_BY_ITSELF: bool = false;
+
     /// How often one looks for releases where they can't be heard of: at first, and when a lock doesn't change hands.
     const GLANCES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(50));
 

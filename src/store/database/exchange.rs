@@ -28,6 +28,8 @@ struct Exchange<'a, D: Dialect> {
     commands: &'a [Command],
     replies: Vec<Option<Reply>>,
     deadline: Instant,
+    /// How much later something may end that ends by itself.
+    grace: Duration,
     /// Why the last try came to nothing.
     trouble: Option<Cause>,
     tables_made: u32,
@@ -57,6 +59,7 @@ pub(super) async fn perform<D: Dialect>(
         commands: &commands,
         replies,
         deadline,
+        grace: patience / 25,
         trouble: None,
         tables_made: 0,
         alone: HashSet::new(),
@@ -151,6 +154,7 @@ impl<D: Dialect> Exchange<'_, D> {
                 Trouble::Lost => {
                     drop(lent);
                     self.core.pool.forget();
+                    self.core.pool.end_suspects(self.deadline).await;
                     self.lost(&places, &Cause::from(error));
                     (None, Next::Again { at_once: true })
                 }
@@ -200,7 +204,8 @@ impl<D: Dialect> Exchange<'_, D> {
         let connection = lent.connection().ok_or(None)?;
         let sent_at = core.clock.now();
         let performing = core.pool.dialect.perform(connection, wave);
-        let mut sights = match timeout_at(self.deadline, performing).await {
+        let limit = if D::ENDS_BY_ITSELF { self.deadline + self.grace } else { self.deadline };
+        let mut sights = match timeout_at(limit, performing).await {
             Ok(sights) => sights.map_err(Some)?,
             Err(_) => return Err(None),
         };
@@ -263,7 +268,9 @@ impl<D: Dialect> Exchange<'_, D> {
             if !matches!(command, Command::Confirm { .. } | Command::Exists { .. }) {
                 let words = format!("the reply was lost: {cause}");
                 let error = Error::new(ErrorKind::Uncertain, STORE, operation(command), words);
-                self.replies[place] = Some(Err(error.with_source(cause.clone())));
+                let error = error.with_source(cause.clone());
+                let has_hung = matches!(cause, Cause::Words(_));
+                self.replies[place] = Some(Err(if has_hung { error.out_of_time() } else { error }));
             }
         }
     }

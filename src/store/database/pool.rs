@@ -60,22 +60,46 @@ impl<D: Dialect> Pool<D> {
         if let Some(connection) = idle {
             return Ok(Lent { pool: self, connection: Some(connection), epoch, _permit: permit });
         }
+        let connection = self.connect(suspects, deadline).await?;
+        Ok(Lent { pool: self, connection: Some(connection), epoch, _permit: permit })
+    }
+
+    /// Ends the sessions that may still be performing something, as far as that is possible by the deadline: what has been
+    /// lost with them is not performed after this.
+    pub(super) async fn end_suspects(&self, deadline: Instant) {
+        let (suspects, epoch) = {
+            let mut state = self.lock();
+            (std::mem::take(&mut state.suspects), state.epoch)
+        };
+        if suspects.is_empty() {
+            return;
+        }
+        let mut suspects = Suspects { pool: self, sessions: suspects };
+        let Ok(Ok(permit)) = timeout_at(deadline, self.permits.acquire()).await else {
+            return; // the next connection will do it
+        };
+        if let Ok(connection) = self.connect(std::mem::take(&mut suspects.sessions), deadline).await {
+            Lent { pool: self, connection: Some(connection), epoch, _permit: permit }.give_back();
+        }
+    }
+
+    async fn connect(&self, suspects: Vec<D::Session>, deadline: Instant) -> Result<D::Connection, Refusal> {
         let mut suspects = Suspects { pool: self, sessions: suspects };
         let deadline = deadline.min(Instant::now() + self.connect_timeout);
-        let connection = match timeout_at(deadline, self.dialect.connect(&suspects.sessions)).await {
-            Ok(Ok(connection)) => connection,
+        match timeout_at(deadline, self.dialect.connect(&suspects.sessions)).await {
+            Ok(Ok(connection)) => {
+                suspects.sessions.clear();
+                Ok(connection)
+            }
             Ok(Err(error)) => {
                 let trouble = match error {
-                    // Of a connection that isn't there yet nothing can be lost.
                     sqlx::Error::Tls(_) => Trouble::Final,
                     _ => self.dialect.trouble(&error),
                 };
-                return Err(Refusal::Sql(error, trouble));
+                Err(Refusal::Sql(error, trouble))
             }
-            Err(_) => return Err(Refusal::TooLate),
-        };
-        suspects.sessions.clear();
-        Ok(Lent { pool: self, connection: Some(connection), epoch, _permit: permit })
+            Err(_) => Err(Refusal::TooLate),
+        }
     }
 
     /// Forgets the connections that are not in use: those that are will not come back either.

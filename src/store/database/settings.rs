@@ -83,6 +83,8 @@ pub struct Tls {
     pub key: Option<Secret>,
     /// Whether the server's certificate is checked.
     pub verifies: bool,
+    /// Whether that has to bear the host's name.
+    pub verifies_name: bool,
     /// Whether a server without TLS is good enough.
     pub is_optional: bool,
 }

@@ -46,10 +46,11 @@ impl Sqlite {
         let table = quoted(&settings.table, '"');
         let sql = |text: String| AssertSqlSafe(text).into_sql_str();
         let is_live = format!("(expiration IS NULL OR expiration > {NOW})");
+        let bit = (settings.command_timeout / 40).clamp(Duration::from_millis(1), Duration::from_millis(200));
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
-            .busy_timeout(busy_timeout)
+            .busy_timeout(busy_timeout.min(bit))
             .disable_statement_logging();
         Self {
             options,
@@ -159,6 +160,9 @@ impl Dialect for Sqlite {
     type Connection = SqliteConnection;
     /// It lives in this process and ends with its connection.
     type Session = ();
+
+    /// What waits for others who write can't be called back, so it waits in short bits.
+    const ENDS_BY_ITSELF: bool = true;
 
     const GLANCES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(20));
 

@@ -194,6 +194,9 @@ async fn hear<D: Dialect>(core: Weak<Core<D>>, mut ears: Ears) {
         ears.go_deaf();
         if let Ok(false) = outcome {
             pause = AFTER_SILENCE;
+            if alive.pool.dialect.is_blind() {
+                return; // that is known
+            }
             if !alive.is_deaf.swap(true, Ordering::Relaxed) {
                 alive.tell(
                     "wake-ups from the database don't come through (a pooler may be between): waiting acquires look for \

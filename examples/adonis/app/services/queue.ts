@@ -3,8 +3,8 @@ import { MemoryQueue } from '#services/memory_queue'
 import { RedisQueue } from '#services/redis_queue'
 
 /**
- * The queue of the application. A job releases the lock that a request has acquired, so jobs run where the locks reach:
- * in other processes only if the locks are in Redis.
+ * The queue of the application. A job releases the lock that a request has acquired, so jobs run where the locks reach.
+ * Locks in Redis or in a database reach other processes; the queue that does so is in Redis, too.
  */
 const queue = env.get('LOCK_STORE') === 'redis' ? new RedisQueue() : new MemoryQueue()
 
