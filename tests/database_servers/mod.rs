@@ -88,6 +88,7 @@ fn tls_of(authority: &str) -> Option<Tls> {
         certificate: None,
         key: None,
         verifies: true,
+        verifies_name: true,
         is_optional: false,
     })
 }

@@ -229,3 +229,24 @@ impl<D: Dialect> Core<D> {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Deletes at most `most` locks that ended more than `age` ago, as is done from time to time. For tests, which can't wait.
+///
+/// # Errors
+/// What the database says.
+#[cfg(any(test, feature = "testing"))]
+pub async fn prune(settings: &Settings, age: Duration, most: u32) -> sqlx::Result<u64> {
+    async fn by<D: Dialect>(dialect: D, age: Duration, most: u32) -> sqlx::Result<u64> {
+        let mut connection = dialect.connect(&[]).await?;
+        dialect.prune(&mut connection, age, most).await
+    }
+    match &settings.place {
+        Place::Postgres { server, search_path, is_pooled, .. } => {
+            by(Postgres::new(settings, server, search_path, *is_pooled, None), age, most).await
+        }
+        Place::MySql { server } => by(MySql::new(settings, server), age, most).await,
+        Place::Sqlite { path, busy_timeout, syncs_wal } => {
+            by(Sqlite::new(settings, path, *busy_timeout, *syncs_wal), age, most).await
+        }
+    }
+}
