@@ -1,13 +1,13 @@
 // Ends in the midst of calls. Arguments: the store's options as JSON, the place, and how: 'exit', 'throw', 'reject'. In a
 // worker thread the same happens there.
 import { LockFactory } from 'loquet'
-import { RedisStore } from 'loquet/drivers/redis'
+import { openStore } from './store.mjs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker, isMainThread, workerData } from 'node:worker_threads'
 
 const [json, place, way] = isMainThread ? process.argv.slice(2) : workerData
 const options = JSON.parse(json)
-const open = (connectionName) => new LockFactory(new RedisStore({ ...options, connectionName }))
+const open = (connectionName) => new LockFactory(openStore({ ...options, connectionName }))
 const factories = [open('one'), open('two')]
 const [factory, other] = factories
 // Keys that no other run uses.
@@ -90,15 +90,16 @@ const places = {
     const threads = [1, 2].map(() => {
       const source = `
         const { workerData, parentPort } = require('node:worker_threads')
-        Promise.all([import('loquet'), import('loquet/drivers/redis')]).then(
-          async ([{ LockFactory }, { RedisStore }]) => {
-            const factory = new LockFactory(new RedisStore(workerData.options))
+        Promise.all([import('loquet'), import(workerData.stores)]).then(
+          async ([{ LockFactory }, { openStore }]) => {
+            const factory = new LockFactory(openStore(workerData.options))
             await factory.createLock(workerData.held + ' threads').run(() => {})
             for (let index = 0; index < 20; index++) factory.createLock(workerData.held).acquire()
             parentPort.postMessage('waiting')
           }
         )`
-      const thread = new Worker(source, { eval: true, workerData: { options, held } })
+      const stores = new URL('store.mjs', import.meta.url).href
+      const thread = new Worker(source, { eval: true, workerData: { options, held, stores } })
       return new Promise((resolve) => thread.on('message', resolve))
     })
     await Promise.all(threads)

@@ -1,10 +1,10 @@
 // Acquires a lock, or does something with one that was acquired elsewhere. Arguments: the store's options as JSON, what to
 // do, and what with: a key or a serialized lock.
 import { LockFactory } from 'loquet'
-import { RedisStore } from 'loquet/drivers/redis'
+import { openStore } from './store.mjs'
 
 const [json, action, subject] = process.argv.slice(2)
-const factory = new LockFactory(new RedisStore(JSON.parse(json)))
+const factory = new LockFactory(openStore(JSON.parse(json)))
 if (action === 'acquire') {
   const lock = factory.createLock(subject, 60_000)
   await lock.acquire()

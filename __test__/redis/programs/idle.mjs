@@ -1,13 +1,13 @@
 // Uses a store in some way and then has nothing to do. Arguments: the store's options as JSON, and the way.
 import { LockFactory, Verrou } from 'loquet'
-import { RedisStore } from 'loquet/drivers/redis'
+import { openStore } from './store.mjs'
 import { isMainThread, workerData } from 'node:worker_threads'
 
 const [json, way] = isMainThread ? process.argv.slice(2) : workerData
 const options = JSON.parse(json)
-const store = new RedisStore(options)
+const store = openStore(options)
 const factory = new LockFactory(store, { retry: { delay: 30_000 } })
-const other = new LockFactory(new RedisStore({ ...options, connectionName: 'another' }))
+const other = new LockFactory(openStore({ ...options, connectionName: 'another' }))
 const prefix = `${process.pid} ${way} ${isMainThread}`
 
 const ways = {
@@ -46,7 +46,7 @@ const ways = {
 
   'after failures': async () => {
     // Nobody listens there.
-    const lost = new LockFactory(new RedisStore({ ...options, port: 1, commandTimeout: 200 }))
+    const lost = new LockFactory(openStore({ ...options, port: 1, commandTimeout: 200 }))
     await lost
       .createLock(prefix)
       .acquire()

@@ -1,7 +1,7 @@
 // Worker threads that are ended at random in the midst of calls, while the main thread goes on locking. Arguments: the
 // store's options as JSON, and how many threads. Says how it went.
 import { LockFactory } from 'loquet'
-import { RedisStore } from 'loquet/drivers/redis'
+import { openStore } from './store.mjs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 
@@ -9,7 +9,7 @@ const [json, count] = process.argv.slice(2)
 const options = JSON.parse(json)
 const keys = ['one', 'two', 'three', 'four', 'five']
 const ttl = 1500
-const factory = new LockFactory(new RedisStore(options), { retry: { delay: 200 } })
+const factory = new LockFactory(openStore(options), { retry: { delay: 200 } })
 
 const unexpected = []
 let turns = 0

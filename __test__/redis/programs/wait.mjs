@@ -1,10 +1,10 @@
 // Waits for a lock, with nothing else to do. Arguments: the store's options as JSON, the key, and for how long at most.
 import { LockFactory } from 'loquet'
-import { RedisStore } from 'loquet/drivers/redis'
+import { openStore } from './store.mjs'
 import { isMainThread, workerData } from 'node:worker_threads'
 
 const [json, key, timeout] = isMainThread ? process.argv.slice(2) : workerData
-const factory = new LockFactory(new RedisStore(JSON.parse(json)))
+const factory = new LockFactory(openStore(JSON.parse(json)))
 const startedAt = performance.now()
 // Not awaited: a top-level await that nothing fulfils ends the program with an exit code of its own.
 factory
