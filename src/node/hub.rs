@@ -39,6 +39,15 @@ impl Settings {
         }
     }
 
+    /// How many batches are under way at most. One that waits for a connection would leave without those that come while
+    /// it waits.
+    fn flight_limit(&self) -> usize {
+        match self {
+            Self::Redis(_) => Options::default().flight_limit,
+            Self::Database(settings) => settings.connections(),
+        }
+    }
+
     fn open(&self) -> Arc<dyn ServerStore> {
         let clock = Arc::new(SystemClock);
         match self {
@@ -70,6 +79,7 @@ impl Hub {
         let runtime = runtime::handle()?;
         let options = Options {
             command_timeout: settings.command_timeout(),
+            flight_limit: settings.flight_limit(),
             spin: runtime::spin(),
             ..Options::default()
         };

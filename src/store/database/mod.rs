@@ -75,7 +75,7 @@ pub fn open(settings: Settings, clock: Arc<dyn Clock>) -> Arc<dyn ServerStore> {
         }
         Place::Sqlite { path, busy_timeout, syncs_wal } => {
             let dialect = Sqlite::new(&settings, &path, busy_timeout, syncs_wal);
-            Arc::new(DatabaseStore::new(Settings { pool_size: 1, ..settings }, clock, dialect))
+            Arc::new(DatabaseStore::new(settings, clock, dialect))
         }
     }
 }
@@ -108,7 +108,7 @@ struct Core<D: Dialect> {
 
 impl<D: Dialect> DatabaseStore<D> {
     fn new(settings: Settings, clock: Arc<dyn Clock>, dialect: D) -> Self {
-        let pool = Pool::new(dialect, settings.pool_size, settings.connect_timeout);
+        let pool = Pool::new(dialect, settings.connections(), settings.connect_timeout);
         Self(Arc::new(Core {
             settings,
             clock,

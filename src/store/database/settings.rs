@@ -23,6 +23,14 @@ pub struct Settings {
     pub pool_size: usize,
 }
 
+impl Settings {
+    /// How many connections there are for commands. A file has one writer.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        if matches!(self.place, Place::Sqlite { .. }) { 1 } else { self.pool_size.max(1) }
+    }
+}
+
 /// Which kind of database, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
