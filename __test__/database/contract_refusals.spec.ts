@@ -3,6 +3,7 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
 
 import { test } from '@japa/runner'
 import { databaseStore } from 'loquet/drivers/database'
@@ -327,5 +328,29 @@ test.group('Database refusals | connections and tables', () => {
         }
       })
     }
+  })
+})
+
+test.group('Database refusals | full disk', () => {
+  test('C21, C22: no room is left for a file: an acquire fails with the cause, and later succeeds', async ({
+    assert,
+  }) => {
+    await withBackend('SQLite, rollback journal', async ({ config, leases }) => {
+      const factory = openFactory(config)
+      await factory.createLock('first').run(() => {})
+      const program = fileURLToPath(new URL('../redis/programs/hold.mjs', import.meta.url))
+      const args = [JSON.stringify({ ...config, commandTimeout: COMMAND_TIMEOUT }), 'acquire', 'k']
+      // No file may grow beyond a few blocks, and who tries is told instead of killed.
+      const limited = `trap '' XFSZ; ulimit -f 4; exec "$@"`
+      const child = spawn('sh', ['-c', limited, 'limited', process.execPath, program, ...args])
+      let stderr = ''
+      child.stderr.on('data', (chunk) => (stderr += chunk))
+      const [code] = await once(child, 'close')
+      assert.equal(code, 1)
+      assert.match(stderr, /E_LOCK_STORAGE_ERROR.*(disk I\/O error|full)/)
+      assert.match(stderr, /cause/)
+      assert.deepEqual(await leases(), [])
+      assert.isTrue(await factory.createLock('k').acquireImmediately())
+    })
   })
 })
