@@ -9,6 +9,7 @@ import type {
 } from '../../types/main.js'
 import { parseDuration } from '../../duration.js'
 import { assertKey } from '../../validation.js'
+import { ClientCalls } from '../client_calls.js'
 import { assertOwner, parseExtension } from '../native_store.js'
 import { isCollision, isKeyConflict, isMissingTable } from './driver_errors.js'
 import { COMMAND_TIMEOUT } from './options.js'
@@ -26,11 +27,6 @@ const ATOMIC = [
 
 /** How often a statement is tried that others were in the way of. */
 const TRIES = 8
-
-/** Pauses between attempts to take back an acquisition, and for how long it is attempted; in milliseconds. */
-const UNDO_PAUSE = 100
-const LONGEST_UNDO_PAUSE = 2_000
-const UNDO_LIMIT = 30_000
 
 /** A row of the table. What drivers return for 64-bit numbers differs. */
 interface Row {
@@ -53,8 +49,7 @@ export class DatabaseStore implements LockStore {
   readonly #commandTimeout: number
   /** The table is there, or is being created. */
   #table: Promise<void> | undefined
-  /** Acquisitions whose outcome isn't known and which are being taken back, by owner. */
-  readonly #undoing = new Map<string, Promise<void>>()
+  readonly #calls = new ClientCalls('the database')
 
   /**
    * Asks nothing of the database yet.
@@ -84,8 +79,7 @@ export class DatabaseStore implements LockStore {
     assertOwner(owner)
     const millis = parseDuration(ttl, 'lock TTL') || null
     const saving = this.#perform(async () => {
-      // Would delete what is saved now if it came later.
-      await this.#undoing.get(owner)
+      await this.#calls.untouched(owner)
       const [row, by] = await this.#stored(key, owner)
       return this.#retrying(
         () => this.#atomic?.saveLock(row, by, millis) ?? this.#insert(row, by, millis)
@@ -94,7 +88,10 @@ export class DatabaseStore implements LockStore {
     try {
       return await this.#answer(saving)
     } catch (error) {
-      this.#undo(key, owner, saving)
+      this.#calls.undo(owner, saving, isCertain, async () => {
+        const [row, by] = await this.#stored(key, owner)
+        await this.#adapter.deleteLock(row, by)
+      })
       throw error
     }
   }
@@ -253,45 +250,8 @@ export class DatabaseStore implements LockStore {
     }
   }
 
-  /** Waits for the database; what goes wrong, or takes longer than a call may, becomes a storage error. */
-  async #answer<T>(performed: Promise<T>): Promise<T> {
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<never>((_, reject) => {
-      const text = `no answer from the database within ${this.#commandTimeout} ms`
-      timer = setTimeout(() => reject(new Error(text)), this.#commandTimeout)
-    })
-    try {
-      return await Promise.race([performed, late])
-    } catch (cause) {
-      if (cause instanceof E_LOCK_STORAGE_ERROR) throw cause
-      throw new E_LOCK_STORAGE_ERROR([cause instanceof Error ? cause : String(cause)], { cause })
-    } finally {
-      clearTimeout(timer)
-    }
-  }
-
-  /** Takes back an acquisition that nobody knows of: one that has failed may have been performed all the same. */
-  #undo(key: string, owner: string, saving: Promise<boolean>): void {
-    const undoing = (async () => {
-      // What still waits for a connection would be performed after what takes it back.
-      const isRefused = await saving.then((saved) => !saved, isCertain)
-      if (isRefused) return
-      const [row, by] = await this.#stored(key, owner)
-      const last = performance.now() + UNDO_LIMIT
-      for (let delay = UNDO_PAUSE; performance.now() < last;) {
-        try {
-          return await this.#adapter.deleteLock(row, by)
-        } catch {
-          await pause(delay, undefined, { ref: false })
-          delay = Math.min(delay * 2, LONGEST_UNDO_PAUSE)
-        }
-      }
-    })()
-      .catch(() => {})
-      .finally(() => {
-        if (this.#undoing.get(owner) === undoing) this.#undoing.delete(owner)
-      })
-    this.#undoing.set(owner, undoing)
+  #answer<T>(performed: Promise<T>): Promise<T> {
+    return this.#calls.answer(this.#commandTimeout, performed)
   }
 }
 

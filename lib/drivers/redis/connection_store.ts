@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 
 import { E_LOCK_NOT_OWNED, E_LOCK_STORAGE_ERROR } from '../../errors.js'
 import type { LockStore, RedisConnection } from '../../types/main.js'
+import { ClientCalls } from '../client_calls.js'
 import type { ConnectionSource } from './origin.js'
 import type { RawOptions } from './settings.js'
 import { isRefusal, withoutSecrets } from './reply_errors.js'
@@ -39,8 +40,7 @@ const losses = new WeakMap<RedisConnection, { count: number }>()
  */
 export class ConnectionStore implements LockStore {
   readonly #source: ConnectionSource
-  /** Acquisitions whose outcome isn't known and which are being taken back, by owner. */
-  readonly #undoing = new Map<string, Promise<unknown>>()
+  readonly #calls = new ClientCalls('Redis')
 
   /**
    * @param source - Gives the connection for each command
@@ -53,23 +53,19 @@ export class ConnectionStore implements LockStore {
    * @param ttl - Whole milliseconds; `null` for no expiry
    */
   async save(key: string, owner: string, ttl: number | null): Promise<boolean> {
-    let isSent = false
+    let saving: Promise<boolean> | undefined
     try {
       return await this.#ask(async (connection) => {
-        // Would delete what is saved now if it came later.
-        await this.#undoing.get(owner)
-        isSent = true
-        const { count } = lossesOf(connection)
-        const reply =
-          ttl === null
-            ? await connection.set(key, owner, 'NX')
-            : await connection.set(key, owner, 'PX', ttl, 'NX')
-        if (reply !== null) return true
-        // After a loss ioredis sends again what hasn't been answered: it may be our own lease that is in the way.
-        return lossesOf(connection).count !== count && (await run(connection, HOLDS, key, owner))
+        await this.#calls.untouched(owner)
+        saving = save(connection, key, owner, ttl)
+        return saving
       })
     } catch (error) {
-      if (isSent && !isRefusal(error)) this.#undo(key, owner)
+      if (saving) {
+        this.#calls.undo(owner, saving, isRefusal, async () =>
+          run(await this.#source(), RELEASE, key, owner)
+        )
+      }
       throw error
     }
   }
@@ -97,25 +93,40 @@ export class ConnectionStore implements LockStore {
     if (!isDone) throw new E_LOCK_NOT_OWNED()
   }
 
-  /** Sends commands; what goes wrong, or takes longer than a command may, becomes a storage error. */
   async #ask<T>(send: (connection: RedisConnection) => Promise<T>): Promise<T> {
+    let connection: RedisConnection
     try {
-      const connection = await this.#source()
-      return await within(timeoutOf(connection), send(connection))
+      connection = await this.#source()
     } catch (error) {
-      const cause = withoutSecrets(error)
-      throw new E_LOCK_STORAGE_ERROR([cause instanceof Error ? cause : String(cause)], { cause })
+      throw storageError(error)
     }
+    const sent = send(connection).catch((error: unknown) => {
+      throw storageError(error)
+    })
+    // ioredis may hold commands back for ever while it isn't connected.
+    return this.#calls.answer(timeoutOf(connection), sent)
   }
+}
 
-  /** Takes back an acquisition whose answer never came: nobody knows of that lease. */
-  #undo(key: string, owner: string): void {
-    const undone = Promise.resolve(this.#source())
-      .then((connection) => run(connection, RELEASE, key, owner))
-      .catch(() => {})
-      .finally(() => this.#undoing.delete(owner))
-    this.#undoing.set(owner, undone)
-  }
+async function save(
+  connection: RedisConnection,
+  key: string,
+  owner: string,
+  ttl: number | null
+): Promise<boolean> {
+  const { count } = lossesOf(connection)
+  const reply =
+    ttl === null
+      ? await connection.set(key, owner, 'NX')
+      : await connection.set(key, owner, 'PX', ttl, 'NX')
+  if (reply !== null) return true
+  // After a loss ioredis sends again what hasn't been answered: it may be our own lease that is in the way.
+  return lossesOf(connection).count !== count && (await run(connection, HOLDS, key, owner))
+}
+
+function storageError(error: unknown): E_LOCK_STORAGE_ERROR {
+  const cause = withoutSecrets(error)
+  return new E_LOCK_STORAGE_ERROR([cause instanceof Error ? cause : String(cause)], { cause })
 }
 
 function script(text: string): Script {
@@ -155,17 +166,4 @@ function lossesOf(connection: RedisConnection & Extras): { count: number } {
 function timeoutOf(connection: RedisConnection & Extras): number {
   const { options } = connection
   return commandTimeoutOf({ ...options, ...options?.redisOptions })
-}
-
-/** ioredis may hold commands back for ever while it isn't connected. */
-async function within<T>(millis: number, answer: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer from Redis within ${millis} ms`)), millis)
-  })
-  try {
-    return await Promise.race([answer, late])
-  } finally {
-    clearTimeout(timer)
-  }
 }
