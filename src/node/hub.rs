@@ -15,7 +15,7 @@ use crate::engine::Outcome;
 use crate::engine::driver::{Driver, Handle, Options, Outlet, Settlement};
 use crate::lease::Ticket;
 use crate::store::redis::RedisStore;
-use crate::store::{ServerStore, database, redis};
+use crate::store::{ServerStore, database, random_name, redis};
 
 /// See the [module documentation](self).
 pub(super) struct Hub {
@@ -176,14 +176,6 @@ impl Outlet for Members {
             _ => Ok(()),
         }
     }
-}
-
-/// A name that no other process has: 128 bits from the operating system's random source, by way of the standard
-/// library's hash seeds.
-fn random_name() -> String {
-    use std::hash::{BuildHasher, RandomState};
-    let number = || RandomState::new().hash_one(std::process::id());
-    format!("{:016x}{:016x}", number(), number())
 }
 
 /// What these locks protect is never left half changed.

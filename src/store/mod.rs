@@ -151,3 +151,11 @@ pub trait ServerStore: LockStore {
     /// Closes all connections. A later command makes new ones.
     fn close(&self);
 }
+
+/// A name that no other process and no other session has: 128 bits from the operating system's random source, by way of
+/// the standard library's hash seeds.
+pub(crate) fn random_name() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    let number = || RandomState::new().hash_one(std::process::id());
+    format!("{:016x}{:016x}", number(), number())
+}

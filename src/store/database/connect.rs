@@ -1,6 +1,5 @@
 //! Connections: settings as `sqlx` wants them. Nothing is taken from the environment: where settings come from, that has been considered.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
@@ -11,6 +10,35 @@ use tokio::time::sleep;
 use super::column::quoted;
 use super::settings::Server;
 
+/// What the options of both kinds call the same; they have no trait in common.
+macro_rules! with_account {
+    ($options:ident, $server:ident) => {
+        if let Some(socket) = &$server.socket {
+            $options = $options.socket(socket);
+        }
+        if let Some(username) = &$server.username {
+            $options = $options.username(username);
+        }
+        if let Some(password) = &$server.password {
+            $options = $options.password(&password.0);
+        }
+        if let Some(database) = &$server.database {
+            $options = $options.database(database);
+        }
+    };
+}
+
+macro_rules! with_certificate {
+    ($options:ident, $tls:ident) => {
+        if let Some(certificate) = &$tls.certificate {
+            $options = $options.ssl_client_cert_from_pem(certificate);
+        }
+        if let Some(key) = &$tls.key {
+            $options = $options.ssl_client_key_from_pem(&key.0);
+        }
+    };
+}
+
 pub(super) fn postgres(server: &Server, application_name: Option<&str>) -> PgConnectOptions {
     let mut options = PgConnectOptions::new_without_pgpass()
         .host(&server.host)
@@ -19,18 +47,7 @@ pub(super) fn postgres(server: &Server, application_name: Option<&str>) -> PgCon
         .extra_float_digits(None)
         .statement_cache_capacity(32)
         .disable_statement_logging();
-    if let Some(socket) = &server.socket {
-        options = options.socket(socket);
-    }
-    if let Some(username) = &server.username {
-        options = options.username(username);
-    }
-    if let Some(password) = &server.password {
-        options = options.password(&password.0);
-    }
-    if let Some(database) = &server.database {
-        options = options.database(database);
-    }
+    with_account!(options, server);
     if let Some(name) = application_name {
         options = options.application_name(name);
     }
@@ -44,12 +61,7 @@ pub(super) fn postgres(server: &Server, application_name: Option<&str>) -> PgCon
         if !tls.authorities.is_empty() {
             options = options.ssl_root_cert_from_pem(tls.authorities.join("\n").into_bytes());
         }
-        if let Some(certificate) = &tls.certificate {
-            options = options.ssl_client_cert_from_pem(certificate);
-        }
-        if let Some(key) = &tls.key {
-            options = options.ssl_client_key_from_pem(&key.0);
-        }
+        with_certificate!(options, tls);
     }
     options
 }
@@ -66,18 +78,7 @@ pub(super) fn mysql(server: &Server) -> MySqlConnectOptions {
         .timezone("+00:00".to_owned())
         .statement_cache_capacity(256)
         .disable_statement_logging();
-    if let Some(socket) = &server.socket {
-        options = options.socket(socket);
-    }
-    if let Some(username) = &server.username {
-        options = options.username(username);
-    }
-    if let Some(password) = &server.password {
-        options = options.password(&password.0);
-    }
-    if let Some(database) = &server.database {
-        options = options.database(database);
-    }
+    with_account!(options, server);
     if let Some(tls) = &server.tls {
         options = options.ssl_mode(match (tls.verifies, tls.is_optional) {
             (_, true) => MySqlSslMode::Preferred,
@@ -88,12 +89,7 @@ pub(super) fn mysql(server: &Server) -> MySqlConnectOptions {
         if !tls.authorities.is_empty() {
             options = options.ssl_ca_from_pem(tls.authorities.join("\n").into_bytes());
         }
-        if let Some(certificate) = &tls.certificate {
-            options = options.ssl_client_cert_from_pem(certificate);
-        }
-        if let Some(key) = &tls.key {
-            options = options.ssl_client_key_from_pem(&key.0);
-        }
+        with_certificate!(options, tls);
     }
     options
 }
@@ -101,12 +97,6 @@ pub(super) fn mysql(server: &Server) -> MySqlConnectOptions {
 /// Schemas as the value of the setting.
 pub(super) fn search_path(schemas: &[String]) -> String {
     schemas.iter().map(|schema| quoted(schema, '"')).collect::<Vec<_>>().join(", ")
-}
-
-/// A name that no other session has.
-pub(super) fn session_name() -> String {
-    let number = || RandomState::new().hash_one(std::process::id());
-    format!("{:016x}{:016x}", number(), number())
 }
 
 /// Ends a session, if it is still the one that is meant.

@@ -1,6 +1,6 @@
 //! Performing a batch, and what is tried again.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -206,14 +206,13 @@ impl<D: Dialect> Exchange<'_, D> {
         let performing = core.pool.dialect.perform(connection, wave);
         let limit = if D::ENDS_BY_ITSELF { self.deadline + self.grace } else { self.deadline };
         let mut sights = match timeout_at(limit, performing).await {
-            Ok(sights) => sights.map_err(Some)?,
+            Ok(sights) => sights.map_err(Some)?.into_iter().collect::<HashMap<_, _>>(),
             Err(_) => return Err(None),
         };
         let now = core.clock.now();
         for place in wave.places() {
             let command = &self.commands[place];
-            let at = sights.iter().position(|(seen, _)| *seen == place);
-            let seen = at.map(|at| sights.swap_remove(at).1);
+            let seen = sights.remove(&place);
             if let (Command::Delete { key, .. }, Some(Seen::Done { has_woken })) = (command, &seen) {
                 core.released(now, key, *has_woken);
             }

@@ -13,9 +13,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 use super::column::fingerprint;
-use super::connect::session_name;
 use super::pool::{Pool, Refusal};
 use super::postgres::Postgres;
+use crate::store::random_name;
 
 /// How long the trial may take.
 const TRIAL: Duration = Duration::from_secs(2);
@@ -81,7 +81,7 @@ pub(super) async fn listen(
     let own = PgPoolOptions::new()
         .max_connections(1)
         .acquire_timeout(Duration::from_secs(5))
-        .connect_lazy_with(postgres.direct_options(&session_name()));
+        .connect_lazy_with(postgres.direct_options(&random_name()));
     let mut listener = PgListener::connect_with(&own).await?;
     listener.eager_reconnect(false);
     if !hears(&mut listener, pool).await? {
@@ -144,7 +144,7 @@ async fn advisory(
 
 /// Whether what another session sends is heard. What breaks on the way is an error, and no answer.
 async fn hears(listener: &mut PgListener, pool: &Pool<Postgres>) -> sqlx::Result<bool> {
-    let channel = format!("loquet_{}", fingerprint(&["trial", &session_name()]));
+    let channel = format!("loquet_{}", fingerprint(&["trial", &random_name()]));
     listener.listen(&channel).await?;
     let mut lent = match pool.lend(Instant::now() + TRIAL).await {
         Ok(lent) => lent,

@@ -27,6 +27,7 @@ use super::listen::{Ears, MeetingPoint};
 use super::pool::Pool;
 use super::settings::{Server, Settings};
 use super::wave::{DeleteRow, MoveRow, QuestionRow, SaveRow, Seen, Wave};
+use crate::store::random_name;
 
 /// When the statement came: milliseconds since the epoch.
 const NOW: &str = "floor(extract(epoch from statement_timestamp()) * 1000)::bigint";
@@ -268,7 +269,7 @@ impl Dialect for Postgres {
             let options = self.options.clone().statement_cache_capacity(0);
             return Ok(Session { connection: options.connect().await?, identity: None });
         }
-        let name = connect::session_name();
+        let name = random_name();
         let mut connection = self.direct_options(&name).connect().await?;
         // Nothing is prepared under a name before it is known that the session is our own: behind a pooler the name may
         // be that of somebody else's statement.

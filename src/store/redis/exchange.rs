@@ -75,19 +75,12 @@ pub(super) async fn perform(inner: &Arc<Inner>, requests: Vec<Request>, patience
 }
 
 fn prepare(lines: &mut Lines, now: Moment, request: Request) -> Job {
-    let key = request.key().as_str();
-    let skipped = match &request {
-        Request::Command(Command::Save { waits: true, .. }) => lines.skips(now, key),
-        _ => None,
-    };
-    let (manner, me) = match &request {
-        Request::Command(Command::Save { waits, .. }) if skipped.is_none() => {
-            (lines.manner(now, key, *waits), None)
-        }
-        Request::Command(Command::Delete { .. } | Command::ForceDelete { .. }) => {
-            (Manner::Plain, lines.me(key))
-        }
-        _ => (Manner::Plain, None),
+    let (skipped, (manner, me)) = match &request {
+        Request::Command(command) => match lines.skip(now, command) {
+            Some(answer) => (Some(answer), (Manner::Plain, None)),
+            None => (None, lines.prepare(now, command)),
+        },
+        Request::Leave(..) => (None, (Manner::Plain, None)),
     };
     Job {
         request,
@@ -323,13 +316,7 @@ fn deals_with_lines(job: &Job) -> bool {
 fn note(inner: &Arc<Inner>, now: Moment, job: &Job, meaning: &super::request::Meaning) {
     match &job.request {
         Request::Command(Command::Save { key, waits: true, .. }) => {
-            let joined = matches!(&job.manner, Manner::InTurn { joins: Some(_), .. });
-            let acquired = matches!(meaning.answer, Answer::Acquired(_));
-            let mut lines = lock(&inner.lines);
-            lines.answered(now, key.as_str(), joined, acquired, meaning.yields.as_deref());
-            if let Answer::Held { until } = meaning.answer {
-                lines.ranked(key.as_str(), meaning.rank, until);
-            }
+            lock(&inner.lines).tried(now, key, &job.manner, meaning);
         }
         Request::Command(Command::Delete { key, .. }) if meaning.answer == Answer::Done => {
             released(inner, now, key, meaning.has_woken.as_deref());

@@ -9,6 +9,7 @@ use crate::clock::Moment;
 use crate::lease::{Key, KeyMap};
 use crate::store::Answer;
 
+mod commands;
 mod ends;
 
 /// How long whoever isn't first leaves a free lock to the one who is.

@@ -70,22 +70,13 @@ impl Member {
     /// How a command is to be sent now.
     #[must_use]
     pub fn prepare(&mut self, now: Moment, command: Command) -> Call {
-        let (manner, me) = match &command {
-            Command::Save { key, waits, .. } => (self.lines.manner(now, key.as_str(), *waits), None),
-            Command::Delete { key, .. } | Command::ForceDelete { key } => {
-                (Manner::Plain, self.lines.me(key.as_str()))
-            }
-            _ => (Manner::Plain, None),
-        };
+        let (manner, me) = self.lines.prepare(now, &command);
         Call { request: Request::Command(command), manner, me, setting: self.setting }
     }
 
     /// The answer to a command that needn't be sent. To be asked for before it is prepared.
     pub fn skips(&mut self, now: Moment, command: &Command) -> Option<Answer> {
-        match command {
-            Command::Save { key, waits: true, .. } => self.lines.skips(now, key.as_str()),
-            _ => None,
-        }
+        self.lines.skip(now, command)
     }
 
     /// Understands the answer to a call that was sent at `sent_at`.
@@ -103,12 +94,7 @@ impl Member {
     fn note(&mut self, now: Moment, call: &Call, meaning: &Meaning) {
         match &call.request {
             Request::Command(Command::Save { key, waits: true, .. }) => {
-                let joined = matches!(&call.manner, Manner::InTurn { joins: Some(_), .. });
-                let acquired = matches!(meaning.answer, Answer::Acquired(_));
-                self.lines.answered(now, key.as_str(), joined, acquired, meaning.yields.as_deref());
-                if let Answer::Held { until } = meaning.answer {
-                    self.lines.ranked(key.as_str(), meaning.rank, until);
-                }
+                self.lines.tried(now, key, &call.manner, meaning);
             }
             Request::Command(Command::Delete { key, .. }) if meaning.answer == Answer::Done => {
                 let channels = self.setting.names(key).channels;
