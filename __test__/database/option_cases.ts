@@ -3,19 +3,8 @@
  */
 import { resolve } from 'node:path'
 
-/** Options, and what the settings contain then; a text is part of the reason why they can't be carried over. */
-export interface CarriedCase {
-  option: string
-  given: object
-  expected: object | string
-}
-
-const one = (
-  option: string,
-  value: unknown,
-  expected: object | string,
-  others: object = {}
-): CarriedCase => ({ option, given: { ...others, [option]: value }, expected })
+import { one } from '../translation/options.js'
+import type { CarriedCase } from '../translation/options.js'
 
 /** AdonisJS's, as far as anybody can see. */
 const secret = (text: string) => ({ release: () => text, toString: () => '[redacted]' })

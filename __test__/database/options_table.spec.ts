@@ -18,7 +18,8 @@ import {
   SQLITE_OPTIONS,
 } from '../../lib/drivers/database/options_table.js'
 import type { OptionRow } from '../../lib/drivers/translation/rows.js'
-import { declaredNames } from './declared.js'
+import { declaredNames, namesIn, tablesOf } from '../translation/options.js'
+import type { CarriedCase } from '../translation/options.js'
 import {
   KNEX_CASES,
   MYSQL_CASES,
@@ -31,7 +32,6 @@ import {
   postgres,
   sqlite,
 } from './option_cases.js'
-import type { CarriedCase } from './option_cases.js'
 import { config, reasonOf, setEnvironment, settingsOf } from './translations.js'
 
 const root = new URL('../../', import.meta.url)
@@ -137,22 +137,6 @@ const SECTIONS: Section[] = [
     undeclared: [],
   },
 ]
-
-/** What is said in the tables of a page, by the heading above them: option, fate and reason. */
-function tablesOf(page: string): Map<string, string[][]> {
-  const tables = new Map<string, string[][]>()
-  let heading = ''
-  for (const line of page.split('\n')) {
-    if (line.startsWith('#')) heading = line.replace(/^#+\s*/, '')
-    const cells = line.split('|').map((cell) => cell.trim())
-    const isRow = /^\| `/.test(line) && cells.length === 5
-    if (isRow) tables.set(heading, [...(tables.get(heading) ?? []), cells.slice(1, -1)])
-  }
-  return tables
-}
-
-const namesIn = (rows: readonly OptionRow[], fate?: OptionRow['fate']) =>
-  rows.filter((row) => fate === undefined || row.fate === fate).map(({ option }) => option)
 
 test.group('Database settings | tables', () => {
   test('the documentation shows the tables of the code', ({ assert }) => {

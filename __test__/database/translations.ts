@@ -5,7 +5,8 @@ import knexModule from 'knex'
 
 import { translateInstance } from '../../lib/drivers/database/instance.js'
 import { tableSettingsOf } from '../../lib/drivers/database/options.js'
-import { translateKnex, tryTranslating } from '../../lib/drivers/database/translate.js'
+import { translateKnex } from '../../lib/drivers/database/translate.js'
+import { tryTranslating } from '../../lib/drivers/translation/values.js'
 import type { DatabaseSettings, Translation } from '../../lib/drivers/database/settings.js'
 
 export const knex = knexModule.knex

@@ -3,20 +3,8 @@
  */
 import dns from 'node:dns'
 
-/** Options, and what the settings contain then; a text is part of the reason why they can't be carried over. */
-export interface CarriedCase {
-  option: string
-  given: object
-  expected: object | string
-  keyPrefix?: string
-}
-
-const one = (
-  option: string,
-  value: unknown,
-  expected: object | string,
-  others: object = {}
-): CarriedCase => ({ option, given: { ...others, [option]: value }, expected })
+import { one } from '../translation/options.js'
+import type { CarriedCase } from '../translation/options.js'
 
 const prefixed = (option: string, given: object, keyPrefix: string): CarriedCase => ({
   option,

@@ -3,79 +3,24 @@
  * documentation and against ioredis's own declarations: an option that a later version brings fails a test.
  */
 import { readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 
 import { test } from '@japa/runner'
 import { Cluster, Redis } from 'ioredis'
-import ts from 'typescript'
 
 import {
   CLUSTER_OPTIONS,
   REDIS_OPTIONS,
   TLS_OPTIONS,
 } from '../../lib/drivers/redis/options_table.js'
-import type { OptionRow } from '../../lib/drivers/redis/options_table.js'
+import { declaredNames, namesIn, tablesOf } from '../translation/options.js'
+import type { CarriedCase } from '../translation/options.js'
 import { CLUSTER_CASES, REDIS_CASES, TLS_CASES } from './option_cases.js'
-import type { CarriedCase } from './option_cases.js'
 import { LAZY, cluster, config, instance, reasonOf, settingsOf } from './translations.js'
 
 const root = new URL('../../', import.meta.url)
 
 /** Options that ioredis 6 brought; unknown to the declarations of ioredis 5. */
 const SINCE_6 = ['protocol', 'replyMapping', 'himportFieldsets']
-
-/** What is said in the tables of a page, by the heading above them: option, fate and reason. */
-function tablesOf(page: string): Map<string, string[][]> {
-  const tables = new Map<string, string[][]>()
-  let heading = ''
-  for (const line of page.split('\n')) {
-    if (line.startsWith('#')) heading = line.replace(/^#+\s*/, '')
-    const cells = line.split('|').map((cell) => cell.trim())
-    if (!/^\| `/.test(line)) continue
-    tables.set(heading, [...(tables.get(heading) ?? []), cells.slice(1, -1)])
-  }
-  return tables
-}
-
-/** The names that a type of a package has, as the compiler sees them. */
-function namesOf(types: Record<string, string>): Record<string, string[]> {
-  const path = fileURLToPath(new URL('__test__/redis/declared.ts', root))
-  const text = Object.entries(types)
-    .map(([name, type]) => `export type ${name} = ${type}`)
-    .join('\n')
-  const options: ts.CompilerOptions = {
-    module: ts.ModuleKind.NodeNext,
-    moduleResolution: ts.ModuleResolutionKind.NodeNext,
-    target: ts.ScriptTarget.ES2022,
-    strict: true,
-    skipLibCheck: true,
-    types: ['node'],
-  }
-  const host = ts.createCompilerHost(options)
-  const { getSourceFile, fileExists } = host
-  host.fileExists = (file) => file === path || fileExists(file)
-  host.getSourceFile = (file, ...rest) =>
-    file === path
-      ? ts.createSourceFile(file, text, ts.ScriptTarget.ES2022)
-      : getSourceFile(file, ...rest)
-  const program = ts.createProgram([path], options, host)
-  const source = program.getSourceFile(path)!
-  const [problem] = program.getSemanticDiagnostics(source)
-  if (problem) throw new Error(ts.flattenDiagnosticMessageText(problem.messageText, '\n'))
-  const checker = program.getTypeChecker()
-  return Object.fromEntries(
-    source.statements.filter(ts.isTypeAliasDeclaration).map((alias) => [
-      alias.name.text,
-      checker
-        .getTypeAtLocation(alias)
-        .getProperties()
-        .map(({ name }) => name),
-    ])
-  )
-}
-
-const namesIn = (rows: readonly OptionRow[], fate?: OptionRow['fate']) =>
-  rows.filter((row) => fate === undefined || row.fate === fate).map(({ option }) => option)
 
 test.group('Redis settings | tables', () => {
   test('the documentation shows the tables of the code', ({ assert }) => {
@@ -96,7 +41,7 @@ test.group('Redis settings | tables', () => {
   })
 
   test("the tables know every option of ioredis's declarations, and no other", ({ assert }) => {
-    const declared = namesOf({
+    const declared = declaredNames({
       Single: "import('ioredis').RedisOptions",
       Nodes: "import('ioredis').ClusterOptions",
       Tls: "import('node:tls').ConnectionOptions",

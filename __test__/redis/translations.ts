@@ -2,7 +2,8 @@
  * Translations of options as the tests look at them.
  */
 import { translateInstance } from '../../lib/drivers/redis/instance.js'
-import { translateConfig, tryTranslating } from '../../lib/drivers/redis/translate.js'
+import { translateConfig } from '../../lib/drivers/redis/translate.js'
+import { tryTranslating } from '../../lib/drivers/translation/values.js'
 import type { RedisSettings, Translation } from '../../lib/drivers/redis/settings.js'
 
 /** An ioredis instance that never connects. */

@@ -4,11 +4,11 @@
  */
 import { types } from 'node:util'
 
-import { Untranslatable } from '../translation/values.js'
+import { tryTranslating, Untranslatable } from '../translation/values.js'
 import type { RawOptions } from '../translation/values.js'
 import type { TableSettings } from './options.js'
 import type { Translation } from './settings.js'
-import { translateKnex, tryTranslating } from './translate.js'
+import { translateKnex } from './translate.js'
 
 /** Methods that the client of any dialect has. */
 const METHODS = ['acquireRawConnection', 'acquireConnection', 'query', 'wrapIdentifierImpl']

@@ -8,15 +8,15 @@ import type {
   KnexStoreOptions,
   LockStore,
 } from '../../types/main.js'
-import { namesIn } from '../translation/values.js'
+import { tryTranslating } from '../translation/values.js'
 import type { RawOptions } from '../translation/values.js'
 import { translateInstance } from './instance.js'
 import { KnexAdapter, KnexSource } from './knex_adapter.js'
-import { STORE_OPTIONS, tableSettingsOf } from './options.js'
+import { assertKnown, assertOptions, kindOf, STORE_OPTIONS, tableSettingsOf } from './options.js'
 import type { TableSettings } from './options.js'
 import type { Translation } from './settings.js'
-import { DatabaseStore } from './table_store.js'
-import { translateKnex, tryTranslating, writerConfigOf } from './translate.js'
+import { storeAt } from './table_store.js'
+import { translateKnex, writerConfigOf } from './translate.js'
 import { clientOf, parseMysqlUrl, parsePostgresUrl, parseSqliteUrl } from './url.js'
 
 /** What says where the database is; the other options are those of the store. */
@@ -138,12 +138,7 @@ function parse(url: string, client: unknown): RawOptions | undefined {
 }
 
 function fallback(source: KnexSource, store: TableSettings): LockStore {
-  const adapter = new KnexAdapter(source as unknown as KnexConnection)
-  const { place, autoCreateTable, commandTimeout } = store
-  const tableName = place.join('.')
-  const made = new DatabaseStore(adapter, { tableName, autoCreateTable, commandTimeout })
-  adapter.setPlace(place)
-  return made
+  return storeAt(new KnexAdapter(source as unknown as KnexConnection), store)
 }
 
 function isKnex(value: unknown): value is KnexConnection {
@@ -160,27 +155,4 @@ function assertSupported(dialect: unknown): void {
       `Invalid database store: "${dialect as string}" lets two rows have the same primary key, so no lock can be kept there`
     )
   }
-}
-
-function assertOptions(options: unknown, kind: string): void {
-  if (typeof options !== 'object' || options === null) {
-    throw new InvalidArgumentsException(
-      `Invalid ${kind} store options: expected an object, got ${kindOf(options)}`
-    )
-  }
-}
-
-function assertKnown(options: RawOptions, known: string[], kind: string): void {
-  const strange = [...namesIn(options)].find((name) => !known.includes(name))
-  if (strange !== undefined) {
-    throw new InvalidArgumentsException(
-      `Invalid ${kind} store options: the option "${strange}" isn't known`
-    )
-  }
-}
-
-/** A value's type, for errors: the value itself may contain a password. */
-function kindOf(value: unknown): string {
-  if (value === null) return 'null'
-  return typeof value === 'object' ? 'another object' : typeof value
 }

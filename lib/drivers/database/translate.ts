@@ -6,7 +6,6 @@
  */
 import { types } from 'node:util'
 
-import { InvalidArgumentsException } from '../../errors.js'
 import { index } from '../translation/rows.js'
 import {
   Untranslatable,
@@ -20,7 +19,7 @@ import { translateMysql } from './mysql.js'
 import type { TableSettings } from './options.js'
 import { KNEX_OPTIONS, POOL_OPTIONS } from './options_table.js'
 import { translatePostgres } from './postgres.js'
-import type { DatabaseSettings, Native, ServerSettings, Translation } from './settings.js'
+import type { DatabaseSettings, Native, ServerSettings } from './settings.js'
 import { translateSqlite } from './sqlite.js'
 import { parseMysqlUrl, parsePostgresUrl, parseSqliteUrl } from './url.js'
 
@@ -62,22 +61,6 @@ const DIALECTS: Record<string, Dialect> = {
 const asItIs = (name: string) => name
 
 const COLUMNS = ['key', 'owner', 'expiration']
-
-/**
- * Runs a translation; what it can't carry over becomes the reason.
- *
- * @throws InvalidArgumentsException for options with which no lock can be taken
- */
-export function tryTranslating(translate: () => Native): Translation {
-  try {
-    return translate()
-  } catch (error) {
-    if (error instanceof InvalidArgumentsException) throw error
-    // Of other errors nothing is told: they might quote an option's value.
-    const reason = error instanceof Untranslatable ? error.message : "its options can't be read"
-    return { kind: 'connection', reason }
-  }
-}
 
 /**
  * Translates a config as `knex()` takes it.

@@ -7,8 +7,8 @@ import { types } from 'node:util'
 
 import { Untranslatable } from './settings.js'
 import type { RawOptions, Translation } from './settings.js'
-import { translateCluster, translateRedis, tryTranslating } from './translate.js'
-import { cannot } from '../translation/values.js'
+import { translateCluster, translateRedis } from './translate.js'
+import { cannot, tryTranslating } from '../translation/values.js'
 
 /** Methods of the class that ioredis's classes have in common, and of each of them. */
 const COMMON_METHODS = ['sendCommand', 'defineCommand', 'getBuiltinCommands']

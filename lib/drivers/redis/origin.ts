@@ -5,7 +5,8 @@ import { InvalidArgumentsException } from '../../errors.js'
 import type { RedisConnection, RedisStoreOptions } from '../../types/main.js'
 import { translateInstance } from './instance.js'
 import type { RawOptions, Translation } from './settings.js'
-import { translateConfig, tryTranslating } from './translate.js'
+import { tryTranslating } from '../translation/values.js'
+import { translateConfig } from './translate.js'
 import { parseRedisUrl } from './url.js'
 
 /** The app's own connection; asked for whenever a command is sent, since the app may replace it. */

@@ -39,22 +39,6 @@ const KEEPS_NAMES =
 const lookup = dns.lookup
 
 /**
- * Runs a translation; what it can't carry over becomes the reason.
- *
- * @throws InvalidArgumentsException for options with which no lock can be taken
- */
-export function tryTranslating(translate: () => Native): Translation {
-  try {
-    return translate()
-  } catch (error) {
-    if (error instanceof InvalidArgumentsException) throw error
-    // Of other errors nothing is told: they might quote an option's value.
-    const reason = error instanceof Untranslatable ? error.message : "its options can't be read"
-    return { kind: 'connection', reason }
-  }
-}
-
-/**
  * Translates the options of one server, or of a server that sentinels know.
  *
  * @param options - Those of an ioredis instance, or those that would be given to make one

@@ -1,6 +1,7 @@
 /**
  * Reads single options as drivers written in JavaScript do: much of what comes from an environment or a URL is text.
  */
+import { InvalidArgumentsException } from '../../errors.js'
 import type { OptionRow } from './rows.js'
 
 /** Options as they come: from JavaScript, so anything may be in them. */
@@ -93,4 +94,20 @@ export function millisOf(value: unknown, otherwise: number): number {
   const millis = typeof value === 'string' && value !== '' ? Number(value) : value
   if (typeof millis !== 'number' || Number.isNaN(millis) || millis < 0) return otherwise
   return Math.min(Math.ceil(millis), NO_LIMIT)
+}
+
+/**
+ * Runs a translation; what it can't carry over becomes the reason.
+ *
+ * @throws InvalidArgumentsException for options with which no lock can be taken
+ */
+export function tryTranslating<N>(translate: () => N): N | { kind: 'connection'; reason: string } {
+  try {
+    return translate()
+  } catch (error) {
+    if (error instanceof InvalidArgumentsException) throw error
+    // Of other errors nothing is told: they might quote an option's value.
+    const reason = error instanceof Untranslatable ? error.message : "its options can't be read"
+    return { kind: 'connection', reason }
+  }
 }

@@ -1,9 +1,11 @@
 /**
- * The names of options, as packages declare them.
+ * Options of other packages: as the packages declare them, as the code's tables have them, as the documentation shows them.
  */
 import { fileURLToPath } from 'node:url'
 
 import ts from 'typescript'
+
+import type { OptionRow } from '../../lib/drivers/translation/rows.js'
 
 const root = new URL('../../', import.meta.url)
 
@@ -13,7 +15,7 @@ const root = new URL('../../', import.meta.url)
  * @param types - Expressions of TypeScript, by any name
  */
 export function declaredNames(types: Record<string, string>): Record<string, string[]> {
-  const path = fileURLToPath(new URL('__test__/database/declared_types.ts', root))
+  const path = fileURLToPath(new URL('__test__/translation/declared_types.ts', root))
   const text = Object.entries(types)
     .map(([name, type]) => `export type ${name} = ${type}`)
     .join('\n')
@@ -47,4 +49,40 @@ export function declaredNames(types: Record<string, string>): Record<string, str
       return [alias.name.text, [...new Set(names)]]
     })
   )
+}
+
+/** What is said in the tables of a page, by the heading above them: option, fate and reason. */
+export function tablesOf(page: string): Map<string, string[][]> {
+  const tables = new Map<string, string[][]>()
+  let heading = ''
+  for (const line of page.split('\n')) {
+    if (line.startsWith('#')) heading = line.replace(/^#+\s*/, '')
+    const cells = line.split('|').map((cell) => cell.trim())
+    const isRow = /^\| `/.test(line) && cells.length === 5
+    if (isRow) tables.set(heading, [...(tables.get(heading) ?? []), cells.slice(1, -1)])
+  }
+  return tables
+}
+
+/** The options of a table; those of one fate, if it is given. */
+export function namesIn(rows: readonly OptionRow[], fate?: OptionRow['fate']): string[] {
+  return rows.filter((row) => fate === undefined || row.fate === fate).map(({ option }) => option)
+}
+
+/** Options, and what the settings contain then; a text is part of the reason why they can't be carried over. */
+export interface CarriedCase {
+  option: string
+  given: object
+  expected: object | string
+  keyPrefix?: string
+}
+
+/** What becomes of one option, beside others if there have to be some. */
+export function one(
+  option: string,
+  value: unknown,
+  expected: object | string,
+  others: object = {}
+): CarriedCase {
+  return { option, given: { ...others, [option]: value }, expected }
 }
