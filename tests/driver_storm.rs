@@ -16,7 +16,9 @@ use loquet::store::faulty::{Dice, Faults, Faulty};
 use tokio::time::{sleep, timeout};
 
 mod line;
+mod shell;
 use line::{PATIENCE, drive, key, millis, owner, server, ttl, wait};
+use shell::seeds;
 
 /// Who is inside, as the holders themselves believe.
 #[derive(Default)]
@@ -96,11 +98,6 @@ async fn storm(seed: u64, faults: Faults) {
 
 #[tokio::test(start_paused = true)]
 async fn c1_exclusion_holds_and_everybody_is_answered_under_thousands_of_faults() {
-    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let seeds = match number("LOQUET_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 1..1 + number("LOQUET_SEEDS").unwrap_or(6),
-    };
     let bad = Faults {
         lost_request: 30,
         lost_reply: 60,
@@ -112,7 +109,7 @@ async fn c1_exclusion_holds_and_everybody_is_answered_under_thousands_of_faults(
         stall: millis(2000),
         late: 0,
     };
-    for seed in seeds {
+    for seed in seeds(6) {
         println!("seed {seed} (rerun with LOQUET_SEED={seed})");
         storm(seed, Faults::NONE).await;
         storm(seed, bad).await;

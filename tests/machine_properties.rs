@@ -12,6 +12,7 @@ use loquet::lease::Ttl;
 use loquet::store::Capability;
 use proptest::prelude::*;
 
+mod shell;
 mod world;
 use world::{Fate, World, key, retry};
 

@@ -4,7 +4,6 @@
 #![cfg(feature = "testing")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test stops at the first surprise
 
-use std::ops::Range;
 use std::time::Duration;
 
 use loquet::clock::Moment;
@@ -15,14 +14,8 @@ use loquet::store::redis::model::{Channels, Errand, Member, Server};
 
 mod redis_fleet;
 use redis_fleet::{Figures, Fleet, Loss, Settings};
-
-fn seeds(usual: u64) -> Range<u64> {
-    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    match number("LOQUET_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("LOQUET_SEEDS").unwrap_or(usual),
-    }
-}
+mod shell;
+use shell::seeds;
 
 /// Runs a fleet to its end, in which nobody may wait longer than that.
 fn run_to_the_end(seed: u64, settings: Settings, longest: Duration) -> Fleet {

@@ -5,7 +5,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test stops at the first surprise
 
 use std::num::NonZeroU32;
-use std::ops::Range;
 use std::time::Duration;
 
 use loquet::clock::Moment;
@@ -14,14 +13,8 @@ use loquet::store::faulty::Dice;
 
 mod network;
 use network::{Network, Settings};
-
-fn seeds(usual: u64) -> Range<u64> {
-    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    match number("LOQUET_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("LOQUET_SEEDS").unwrap_or(usual),
-    }
-}
+mod shell;
+use shell::seeds;
 
 /// Prints the seed if what runs for it panics.
 struct Seed(u64);

@@ -7,27 +7,21 @@ use loquet::engine::machine::OpId;
 use loquet::error::{Error, ErrorKind};
 use loquet::lease::{Key, Lease, LeaseId};
 use loquet::store::served::perform;
-use loquet::store::{Answer, Command, Save};
+use loquet::store::{Answer, Command};
 
 use super::{COMMAND_TIMEOUT, Event, Flight, Network};
+use crate::shell::{Event as Told, command_of};
 
 impl Network {
     pub(super) fn perform_effects(&mut self, number: usize) {
         while let Some(effect) = self.processes[number].effects.pop_front() {
-            let (op, command) = match effect {
-                Effect::Save { op, key, owner, ttl, waits, .. } => {
-                    (op, Command::Save { key, owner, ttl, waits })
-                }
-                Effect::Confirm { op, key, owner } => (op, Command::Confirm { key, owner }),
-                Effect::HandOver { op, key, from, to, ttl, .. } => {
-                    (op, Command::HandOver { key, from, to, ttl })
-                }
-                Effect::Delete { op, key, holder } => (op, Command::Delete { key, holder }),
-                Effect::Settle { ticket, outcome } => {
+            let (op, command) = match command_of(effect) {
+                Ok(command) => command,
+                Err(Effect::Settle { ticket, outcome }) => {
                     self.settle(number, ticket, outcome);
                     continue;
                 }
-                Effect::Watch { key, waiting } => {
+                Err(Effect::Watch { key, waiting }) => {
                     let process = &mut self.processes[number];
                     if !waiting {
                         process.watched.remove(&key);
@@ -39,6 +33,7 @@ impl Network {
                     }
                     continue;
                 }
+                Err(other) => panic!("{other:?}"),
             };
             self.send(number, op, command);
         }
@@ -141,29 +136,18 @@ impl Network {
         let (process, incarnation, op) = (flight.process, flight.incarnation, flight.op);
         let reply = flight.reply.clone().unwrap_or(Err(ErrorKind::Uncertain)).map_err(error);
         let command = flight.command.clone();
-        let lease = |answer: Answer| match answer {
-            Answer::Acquired(lease) => Some(Lease { id: LeaseId::default(), ..lease }),
-            _ => None,
+        // Whoever asks is told of a lease, but not of where it stands.
+        let reply = match (&command, reply) {
+            (Command::Save { .. }, reply) => reply,
+            (_, Ok(Answer::Acquired(lease))) => {
+                Ok(Answer::Acquired(Lease { id: LeaseId::default(), ..lease }))
+            }
+            (_, reply) => reply,
         };
         let Some((machine, effects, now)) = self.machine_of(process, incarnation) else {
             return;
         };
-        match command {
-            Command::Save { .. } => {
-                let reply = reply.map(|answer| match answer {
-                    Answer::Acquired(lease) => Save::Acquired(lease),
-                    Answer::Held { until } => Save::Held { until },
-                    other => panic!("{other:?}"),
-                });
-                machine.saved(now, op, reply, effects);
-            }
-            Command::Confirm { .. } => machine.confirmed(now, op, reply.map(lease), effects),
-            Command::HandOver { .. } => machine.handed_over(now, op, reply.map(lease), effects),
-            Command::Delete { .. } => {
-                machine.deleted(now, op, reply.map(|answer| answer == Answer::Done), effects);
-            }
-            other => panic!("{other:?}"),
-        }
+        Told::of(&command).tell(machine, now, op, reply, effects);
         self.perform_effects(process);
     }
 }

@@ -3,34 +3,28 @@
 use loquet::engine::Effect;
 use loquet::engine::machine::OpId;
 use loquet::error::{Error, ErrorKind};
-use loquet::lease::Lease;
 use loquet::store::redis::model::{Call, Errand};
-use loquet::store::{Answer, Command, Reply, Save};
+use loquet::store::{Answer, Reply, Save};
 use redis::Value;
 
 use super::{COMMAND_TIMEOUT, Event, Fate, Fleet, Flight, LINE_TICK, RETRY_PAUSE};
+use crate::shell::{Event as Told, command_of};
 
 impl Fleet {
     pub(super) fn perform_effects(&mut self, number: usize) {
         while let Some(effect) = self.processes[number].effects.pop_front() {
-            let (op, command) = match effect {
-                Effect::Save { op, key, owner, ttl, waits, .. } => {
-                    (op, Command::Save { key, owner, ttl, waits })
-                }
-                Effect::Confirm { op, key, owner } => (op, Command::Confirm { key, owner }),
-                Effect::HandOver { op, key, from, to, ttl, .. } => {
-                    (op, Command::HandOver { key, from, to, ttl })
-                }
-                Effect::Delete { op, key, holder } => (op, Command::Delete { key, holder }),
-                Effect::Settle { ticket, outcome } => {
+            let (op, command) = match command_of(effect) {
+                Ok(command) => command,
+                Err(Effect::Settle { ticket, outcome }) => {
                     self.settle(number, ticket, &outcome);
                     continue;
                 }
-                Effect::Watch { key, waiting } => {
+                Err(Effect::Watch { key, waiting }) => {
                     let errand = self.processes[number].member.watch(self.now, &key, waiting);
                     self.run_errand(number, errand);
                     continue;
                 }
+                Err(other) => panic!("{other:?}"),
             };
             let process = &mut self.processes[number];
             if let Some(Answer::Held { until }) = process.member.skips(self.now, &command) {
@@ -290,22 +284,13 @@ impl Fleet {
         };
         process.asks -= 1;
         let (machine, effects) = (&mut process.machine, &mut process.effects);
-        let lease = |answer: Answer| -> Option<Lease> {
-            if let Answer::Acquired(lease) = answer { Some(lease) } else { None }
+        let event = match call.kind() {
+            "set" | "acquire in turn" => Told::Saved,
+            "confirm" => Told::Confirmed,
+            "hand over" => Told::HandedOver,
+            _ => Told::Deleted,
         };
-        match call.kind() {
-            "set" | "acquire in turn" => {
-                let reply = reply.map(|answer| match answer {
-                    Answer::Acquired(lease) => Save::Acquired(lease),
-                    Answer::Held { until } => Save::Held { until },
-                    other => panic!("{other:?}"),
-                });
-                machine.saved(now, op, reply, effects);
-            }
-            "confirm" => machine.confirmed(now, op, reply.map(lease), effects),
-            "hand over" => machine.handed_over(now, op, reply.map(lease), effects),
-            _ => machine.deleted(now, op, reply.map(|answer| answer == Answer::Done), effects),
-        }
+        event.tell(machine, now, op, reply, effects);
         self.perform_effects(number);
     }
 }

@@ -11,9 +11,11 @@ use loquet::error::{Error, ErrorKind};
 use loquet::lease::{Holder, Key, Owner, Ticket, Ttl};
 use loquet::store::memory::MemoryStore;
 use loquet::store::served::{claim, perform};
-use loquet::store::{Answer, Capability, Command, Save};
+use loquet::store::{Answer, Capability, Command};
 
 mod rules;
+
+use crate::shell::{Event, command_of};
 
 /// What becomes of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -353,26 +355,7 @@ impl World {
                 return;
             }
         };
-        let lease = |answer| match answer {
-            Answer::Acquired(lease) => Some(lease),
-            _ => None,
-        };
-        match flight.command {
-            Command::Save { .. } => {
-                let reply = reply.map(|answer| match answer {
-                    Answer::Acquired(lease) => Save::Acquired(lease),
-                    Answer::Held { until } => Save::Held { until },
-                    other => panic!("{other:?}"),
-                });
-                machine.saved(now, op, reply, effects);
-            }
-            Command::Confirm { .. } => machine.confirmed(now, op, reply.map(lease), effects),
-            Command::HandOver { .. } => machine.handed_over(now, op, reply.map(lease), effects),
-            Command::Delete { .. } => {
-                machine.deleted(now, op, reply.map(|answer| answer == Answer::Done), effects);
-            }
-            other => panic!("{other:?}"),
-        }
+        Event::of(&flight.command).tell(machine, now, op, reply, effects);
         self.settle_effects();
     }
 
@@ -391,26 +374,22 @@ impl World {
     fn settle_effects(&mut self) {
         self.steps += 1;
         while let Some(effect) = self.effects.pop_front() {
-            let (op, command) = match effect {
-                Effect::Save { op, ticket, key, owner, ttl, waits } => {
-                    if let Some(person) = self.people.get_mut(ticket.number as usize) {
-                        person.saves += 1;
-                    }
-                    (op, Command::Save { key, owner, ttl, waits })
-                }
-                Effect::Confirm { op, key, owner } => (op, Command::Confirm { key, owner }),
-                Effect::HandOver { op, key, from, to, ttl, .. } => {
-                    (op, Command::HandOver { key, from, to, ttl })
-                }
-                Effect::Delete { op, key, holder } => (op, Command::Delete { key, holder }),
-                Effect::Watch { key, waiting } => {
+            if let Effect::Save { ticket, .. } = &effect
+                && let Some(person) = self.people.get_mut(ticket.number as usize)
+            {
+                person.saves += 1;
+            }
+            let (op, command) = match command_of(effect) {
+                Ok(command) => command,
+                Err(Effect::Watch { key, waiting }) => {
                     self.watch(key, waiting);
                     continue;
                 }
-                Effect::Settle { ticket, outcome } => {
+                Err(Effect::Settle { ticket, outcome }) => {
                     self.settle(ticket.number, outcome);
                     continue;
                 }
+                Err(other) => panic!("{other:?}"),
             };
             assert!(self.flights.iter().all(|flight| flight.op != op), "one number for two commands");
             self.flights.push(Flight { op, command, reply: None });
