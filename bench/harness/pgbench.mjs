@@ -8,7 +8,9 @@ import { placeOf } from './database_servers.mjs'
 
 /** @import { Contender } from './types.mjs' */
 
-const source = fileURLToPath(new URL('../../src/store/database/postgres.rs', import.meta.url))
+const source = fileURLToPath(
+  new URL('../../src/store/database/postgres/statements.rs', import.meta.url)
+)
 const owner = 'k3v9x2m7q1w8e5r4t6y0u'
 
 /**

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row, SqlSafeStr, SqlStr};
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row};
 
 use super::column::{fingerprint, quoted};
 use super::connect;
@@ -26,14 +26,11 @@ use super::dialect::{Dialect, Failure, Holding, Sights, Trouble, trouble_below};
 use super::listen::{Ears, MeetingPoint};
 use super::pool::Pool;
 use super::settings::{Server, Settings};
-use super::wave::{DeleteRow, MoveRow, QuestionRow, SaveRow, Seen, Wave};
+use super::wave::Wave;
 use crate::store::random_name;
 
-/// When the statement came: milliseconds since the epoch.
-const NOW: &str = "floor(extract(epoch from statement_timestamp()) * 1000)::bigint";
-
-/// The same, rounded up: what a lease is counted from, so that it doesn't end before its holder believes.
-const START: &str = "ceil(extract(epoch from statement_timestamp()) * 1000)::bigint";
+mod statements;
+use self::statements::Statements;
 
 /// One kind of database: see the [module documentation](self).
 pub(super) struct Postgres {
@@ -42,12 +39,9 @@ pub(super) struct Postgres {
     search_path: String,
     /// The table, so that two tables don't share channels.
     table: String,
-    save: SqlStr,
-    change: SqlStr,
-    delete: SqlStr,
-    question: SqlStr,
-    create: SqlStr,
-    prune: SqlStr,
+    sql: Statements,
+    /// The first number of all advisory locks.
+    lock_class: i32,
     /// A pooler gives each transaction a session of its own choice: nothing is kept in one.
     is_pooled: AtomicBool,
 }
@@ -70,50 +64,11 @@ impl Postgres {
         let name = quoted(&settings.table, '"');
         let table =
             settings.schema.as_ref().map_or(name.clone(), |schema| format!("{}.{name}", quoted(schema, '"')));
-        let sql = |text: String| AssertSqlSafe(text).into_sql_str();
-        let is_live = format!("(held.expiration IS NULL OR held.expiration > {NOW})");
         Self {
             options: connect::postgres(server, application_name),
             search_path: connect::search_path(search_path),
-            save: sql(format!(
-                "WITH wanted AS (SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]) AS w(key, owner, ttl)), \
-                 taken AS (INSERT INTO {table} AS held (key, owner, expiration) \
-                 SELECT w.key, w.owner, {START} + w.ttl FROM wanted w \
-                 WHERE NOT EXISTS (SELECT FROM {table} held WHERE held.key = w.key AND {is_live}) ORDER BY w.key \
-                 ON CONFLICT (key) DO UPDATE SET owner = excluded.owner, expiration = excluded.expiration \
-                 WHERE held.expiration <= {NOW} RETURNING held.key) \
-                 SELECT w.key, taken.key IS NOT NULL, held.expiration - {NOW} FROM wanted w \
-                 LEFT JOIN taken ON taken.key = w.key LEFT JOIN {table} held ON held.key = w.key"
-            )),
-            change: sql(format!(
-                "UPDATE {table} held SET owner = w.new_owner, expiration = {START} + w.ttl \
-                 FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS w(key, old_owner, new_owner, ttl) \
-                 WHERE held.key = w.key AND held.owner = w.old_owner AND {is_live} RETURNING held.key"
-            )),
-            // The setting holds until the end of the transaction, which is the end of the statement.
-            delete: sql(format!(
-                "WITH gone AS (DELETE FROM {table} held \
-                 USING unnest($1::text[], $2::text[], $3::int[], $4::text[]) AS w(key, owner, lock, channel) \
-                 WHERE held.key = w.key AND (w.owner IS NULL OR held.owner = w.owner AND {is_live}) \
-                 RETURNING held.key, held.expiration, w.lock, w.channel) \
-                 SELECT gone.key, CASE WHEN pg_try_advisory_xact_lock($5, gone.lock) THEN false \
-                 ELSE (SELECT true FROM pg_notify(gone.channel, '')) END, \
-                 CASE WHEN (SELECT bool_and(expiration IS NOT NULL) FROM gone) \
-                 THEN set_config('synchronous_commit', 'off', true) END FROM gone"
-            )),
-            question: sql(format!(
-                "SELECT held.key, held.owner, held.expiration - {NOW} FROM {table} held \
-                 WHERE held.key = ANY($1::text[]) AND {is_live}"
-            )),
-            create: sql(format!(
-                "CREATE TABLE IF NOT EXISTS {table} (key varchar(255) NOT NULL PRIMARY KEY, \
-                 owner varchar(255) NOT NULL, expiration bigint)"
-            )),
-            prune: sql(format!(
-                "DELETE FROM {table} WHERE key = ANY(ARRAY(SELECT key FROM {table} \
-                 WHERE expiration < {NOW} - $1::bigint LIMIT $2::bigint FOR UPDATE SKIP LOCKED)) \
-                 AND expiration < {NOW} - $1::bigint"
-            )),
+            sql: Statements::new(&table),
+            lock_class: number(&fingerprint(&["loquet", &table])),
             table,
             is_pooled: AtomicBool::new(is_pooled),
         }
@@ -136,7 +91,7 @@ impl Postgres {
 
     /// The first number of all advisory locks.
     pub(super) fn lock_class(&self) -> i32 {
-        number(&fingerprint(&["loquet", &self.table]))
+        self.lock_class
     }
 
     pub(super) fn is_pooled(&self) -> bool {
@@ -164,90 +119,6 @@ impl Postgres {
             session.connection.execute("COMMIT").await?;
         }
         Ok(())
-    }
-
-    async fn save(&self, session: &mut Session, rows: &[SaveRow], sights: &mut Sights) -> sqlx::Result<()> {
-        let keys: Vec<&str> = rows.iter().map(|row| row.key.as_str()).collect();
-        let owners: Vec<&str> = rows.iter().map(|row| row.owner.as_str()).collect();
-        let ttls: Vec<Option<i64>> = rows.iter().map(|row| row.ttl).collect();
-        let query = sqlx::query(self.save.clone()).bind(keys).bind(owners).bind(ttls);
-        let answers = query.persistent(!self.is_pooled()).fetch_all(&mut session.connection).await?;
-        for answer in answers {
-            let key: &str = answer.try_get(0)?;
-            let seen = if answer.try_get(1)? {
-                Seen::Done { has_woken: false }
-            } else {
-                Seen::Refused { remaining: answer.try_get(2)? }
-            };
-            note(
-                sights,
-                rows.binary_search_by(|row| row.key.as_str().cmp(key)).map(|at| rows[at].place),
-                seen,
-            );
-        }
-        Ok(())
-    }
-
-    async fn change(&self, session: &mut Session, rows: &[MoveRow], sights: &mut Sights) -> sqlx::Result<()> {
-        let keys: Vec<&str> = rows.iter().map(|row| row.key.as_str()).collect();
-        let from: Vec<&str> = rows.iter().map(|row| row.from.as_str()).collect();
-        let to: Vec<&str> = rows.iter().map(|row| row.to.as_str()).collect();
-        let ttls: Vec<Option<i64>> = rows.iter().map(|row| row.ttl).collect();
-        let query = sqlx::query(self.change.clone()).bind(keys).bind(from).bind(to).bind(ttls);
-        let answers = query.persistent(!self.is_pooled()).fetch_all(&mut session.connection).await?;
-        for answer in answers {
-            let key: &str = answer.try_get(0)?;
-            let at = rows.binary_search_by(|row| row.key.as_str().cmp(key));
-            note(sights, at.map(|at| rows[at].place), Seen::Done { has_woken: false });
-        }
-        Ok(())
-    }
-
-    async fn delete(
-        &self,
-        session: &mut Session,
-        rows: &[DeleteRow],
-        sights: &mut Sights,
-    ) -> sqlx::Result<()> {
-        let keys: Vec<&str> = rows.iter().map(|row| row.key.as_str()).collect();
-        let owners: Vec<Option<&str>> = rows.iter().map(|row| row.owner.as_deref()).collect();
-        let (locks, channels): (Vec<i32>, Vec<String>) = rows
-            .iter()
-            .map(|row| self.meeting_point(&row.name))
-            .map(|MeetingPoint { lock, channel }| (lock, channel))
-            .unzip();
-        let query = sqlx::query(self.delete.clone()).bind(keys).bind(owners).bind(locks).bind(channels);
-        let query = query.bind(self.lock_class()).persistent(!self.is_pooled());
-        for answer in query.fetch_all(&mut session.connection).await? {
-            let key: &str = answer.try_get(0)?;
-            let has_woken = answer.try_get(1)?;
-            let at = rows.binary_search_by(|row| row.key.as_str().cmp(key));
-            note(sights, at.map(|at| rows[at].place), Seen::Done { has_woken });
-        }
-        Ok(())
-    }
-
-    async fn question(
-        &self,
-        session: &mut Session,
-        rows: &[QuestionRow],
-        sights: &mut Sights,
-    ) -> sqlx::Result<()> {
-        let keys: Vec<&str> = rows.iter().map(|row| row.key.as_str()).collect();
-        let query = sqlx::query(self.question.clone()).bind(keys).persistent(!self.is_pooled());
-        for answer in query.fetch_all(&mut session.connection).await? {
-            let key: &str = answer.try_get(0)?;
-            let by = Some((answer.try_get(1)?, answer.try_get(2)?));
-            let at = rows.binary_search_by(|row| row.key.as_str().cmp(key));
-            note(sights, at.map(|at| rows[at].place), Seen::Held { by });
-        }
-        Ok(())
-    }
-}
-
-fn note(sights: &mut Sights, place: Result<usize, usize>, seen: Seen) {
-    if let Ok(place) = place {
-        sights.push((place, seen));
     }
 }
 
@@ -335,7 +206,7 @@ impl Dialect for Postgres {
     }
 
     async fn create_table(&self, session: &mut Session) -> sqlx::Result<()> {
-        match session.connection.execute(self.create.clone()).await {
+        match session.connection.execute(self.sql.create.clone()).await {
             // IF NOT EXISTS isn't atomic.
             Err(sqlx::Error::Database(error))
                 if matches!(error.code().as_deref(), Some("23505" | "42P07")) =>
@@ -356,7 +227,7 @@ impl Dialect for Postgres {
 
     async fn holdings(&self, session: &mut Session, keys: &[String]) -> sqlx::Result<Vec<Holding>> {
         self.begin(session).await?;
-        let query = sqlx::query(self.question.clone()).bind(keys).persistent(!self.is_pooled());
+        let query = sqlx::query(self.sql.question.clone()).bind(keys).persistent(!self.is_pooled());
         let rows = query.fetch_all(&mut session.connection).await?;
         self.end(session).await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
@@ -365,7 +236,7 @@ impl Dialect for Postgres {
     async fn prune(&self, session: &mut Session, age: Duration, most: u32) -> sqlx::Result<u64> {
         self.begin(session).await?;
         let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-        let query = sqlx::query(self.prune.clone()).bind(age).bind(i64::from(most));
+        let query = sqlx::query(self.sql.prune.clone()).bind(age).bind(i64::from(most));
         let done = query.persistent(false).execute(&mut session.connection).await?;
         self.end(session).await?;
         Ok(done.rows_affected())

@@ -11,6 +11,7 @@ use crate::store::Answer;
 
 mod commands;
 mod ends;
+mod hearing;
 
 /// How long whoever isn't first leaves a free lock to the one who is.
 pub(super) const TURN: Duration = Duration::from_millis(5);
@@ -262,62 +263,6 @@ impl Lines {
             Hearing::Yes if !entry.in_line => Some(entry.wake(key)),
             Hearing::Soon | Hearing::Yes => None,
         }
-    }
-
-    /// The server has confirmed a subscription: from now on we may stand in line.
-    pub(super) fn subscribed(&mut self, key: &Key) -> Option<Step> {
-        let entry = self.entries.get_mut(key)?;
-        entry.hearing = Hearing::Yes;
-        (entry.waits && !entry.in_line).then(|| entry.wake(key))
-    }
-
-    /// A subscription could not be made, or has been lost. Tells whether it is still wanted.
-    pub(super) fn unheard(&mut self, key: &Key) -> bool {
-        let Some(entry) = self.entries.get_mut(key) else {
-            return false;
-        };
-        entry.hearing = Hearing::No;
-        entry.in_line = false;
-        entry.waits
-    }
-
-    /// A subscription is tried again.
-    pub(super) fn retry(&mut self, key: &Key) -> Option<Step> {
-        let entry = self.entries.get_mut(key).filter(|entry| entry.waits && entry.hearing == Hearing::No)?;
-        entry.hearing = Hearing::Soon;
-        Some(Step::Subscribe(key.clone()))
-    }
-
-    /// The server doesn't let us subscribe, and never will: those who wait ask from time to time.
-    /// Nothing if that is known already.
-    pub(super) fn is_deaf(&mut self) -> Option<Vec<Step>> {
-        if !std::mem::replace(&mut self.can_hear, false) {
-            return None;
-        }
-        self.entries.values_mut().for_each(|entry| entry.hearing = Hearing::No);
-        Some(self.waited_for().into_iter().map(Step::Wake).collect())
-    }
-
-    /// A wake-up has come: it is our turn, unless nobody here waits any longer.
-    pub(super) fn heard(&mut self, now: Moment, channel: &str) -> Option<Step> {
-        let key = self.by_channel.get(channel)?;
-        let entry = self.entries.get_mut(key)?;
-        entry.patience = 0;
-        if entry.waits {
-            return Some(entry.wake(key));
-        }
-        if entry.is_joining(now) {
-            entry.missed_turn = true;
-            return None;
-        }
-        Some(entry.leave(key))
-    }
-
-    /// We have been taken out of the line.
-    pub(super) fn left(&mut self, key: &Key, me: &str) -> Option<Step> {
-        let entry = self.entries.get_mut(key).filter(|entry| *entry.me == *me)?;
-        entry.leaving = false;
-        (entry.waits && !entry.in_line).then(|| entry.wake(key))
     }
 
     /// Keys that somebody here waits for.
