@@ -1,7 +1,7 @@
 import { test } from '@japa/runner'
 import { LockFactory } from 'loquet'
 
-import { isPending, millisOf, sleep } from './observe.js'
+import { isPending, millisOf, sleep, until } from './observe.js'
 import { AsyncStore, SyncStore } from './stores_under_test.js'
 
 /** A poll would come long after the test has failed. */
@@ -53,6 +53,26 @@ test.group('waiting | custom stores of other habits', () => {
     await holder.extend(80)
     store.isSlow = false
     assert.isTrue(await waiting)
+  })
+
+  test('C7, C13: after an answer that came too late for its lease, waiters go on', async ({
+    assert,
+  }) => {
+    const store = new SlowStore()
+    const factory = new LockFactory(store, { retry: { delay: 20 } })
+    // Over before the answer is there: it isn't handed out, and the store is asked again.
+    const first = factory.createLock('k', 40).acquire({ retry: { delay: 20, timeout: 5000 } })
+    const second = factory.createLock('k', 5000).acquire({ retry: { delay: 20, timeout: 5000 } })
+    const { table } = store
+    await until(() => table.holderOf('k') !== undefined)
+    await until(() => table.holderOf('k') === undefined)
+    assert.isTrue(table.save('k', 'another process', null))
+    await until(() => table.saves.length >= 4)
+    store.isSlow = false
+    table.forceDelete('k')
+    assert.isTrue(await first)
+    table.forceDelete('k')
+    assert.isTrue(await second)
   })
 
   test('C8: a waiter polls at its delay for what another process frees', async ({ assert }) => {

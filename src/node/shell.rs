@@ -173,9 +173,18 @@ impl Shell {
         let now = SystemClock.now();
         let mut effects = Effects::new();
         event(&mut self.machine, now, &mut effects);
-        let effects = effects.into_iter().filter_map(|effect| self.translate(now, effect)).collect();
+        let mut translated = Vec::new();
+        while let Some(effect) = effects.pop_front() {
+            if let Effect::Confirm { op, .. } = effect {
+                // Asked for an owner whose lease was over when the store granted it. The store can't tell who holds a key,
+                // and a lease that is over is nobody's.
+                self.machine.confirmed(now, op, Ok(None), &mut effects);
+            } else {
+                translated.extend(self.translate(now, effect));
+            }
+        }
         let deadline = self.machine.next_deadline().unwrap_or(Moment::NEVER).as_millis_f64();
-        ShellStep { effects, deadline, waiter: None }
+        ShellStep { effects: translated, deadline, waiter: None }
     }
 
     fn translate(&mut self, now: Moment, effect: Effect) -> Option<ShellEffect> {
@@ -195,7 +204,7 @@ impl Shell {
                 Some(command("delete", op, &key, &owner))
             }
             Effect::Settle { ticket, outcome } => Some(settlement(ticket, &outcome)),
-            // This store is never asked to hand over or to confirm, and doesn't watch.
+            // This store can't hand over, confirm or watch.
             Effect::HandOver { .. } | Effect::Confirm { .. } | Effect::Watch { .. } => None,
         }
     }
