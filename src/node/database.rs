@@ -8,6 +8,7 @@ use napi_derive::napi;
 use super::environment::Environment;
 use super::error::{CodedError, Result};
 use super::hub::{self, Hub};
+use super::sqlite_files;
 use crate::error::Error;
 use crate::store::database::settings::{Place, Secret, Server, Settings, Tls};
 
@@ -102,6 +103,7 @@ fn understand(settings: DatabaseSettings) -> Result<Settings> {
         },
         "mysql" => Place::MySql { server: server(settings, 3306) },
         "sqlite" => {
+            sqlite_files::keep_apart();
             let path = settings.path.ok_or_else(|| invalid("there is no SQLite file to open"))?;
             let busy_timeout = settings.busy_timeout.map_or(Ok(command_timeout), millis)?;
             let syncs_wal = settings.syncs_wal.unwrap_or_default();

@@ -10,7 +10,8 @@
 //! - [`engine`]: the functions that JavaScript calls for lock spaces; [`hot`]: the two that are called for every lock.
 //! - [`shell`]: the engine for stores that are written in JavaScript.
 //! - [`hub`]: a store on a server, its driver and the environments that share it; [`server`]: the functions that
-//!   JavaScript calls for it; [`redis`]: opening one on Redis; [`runtime`]: where drivers run.
+//!   JavaScript calls for it; [`redis`], [`database`]: opening one; [`sqlite_files`]: files that the app's own SQLite may
+//!   have open too; [`runtime`]: where drivers run.
 //! - [`options`], [`error`]: numbers to validated values, errors to JavaScript errors.
 
 // napi hands arguments over by value, whether or not a function keeps them.
@@ -30,3 +31,4 @@ mod runtime;
 mod server;
 mod shell;
 mod space;
+mod sqlite_files;
