@@ -28,6 +28,8 @@ export interface Subject<R extends Running> {
   start: () => Promise<R>
   /** A store with keys of its own. */
   createStore: (running: R) => LockStore
+  /** One whose calls are performed in the order in which they are made, where not all are: the peer's suite needs it. */
+  createOrderedStore?: (running: R) => LockStore
   /** Driven by the native engine. */
   isNative?: boolean
   /**
@@ -95,8 +97,9 @@ export async function registerContractFor<R extends Running>(subject: Subject<R>
     })
 
     test("the peer's suite passes", async ({ assert }) => {
+      const createOrdered = () => subject.createOrderedStore?.(running) ?? createStore()
       const register = (collect: typeof test) =>
-        registerPeerSuite({ test: collect, createStore } as never)
+        registerPeerSuite({ test: collect, createStore: createOrdered } as never)
       // Some of its tests sleep for exactly as long as a lease lasts, and a timer may be a little early.
       const { count, failures } = await runCollected(assert, register, { times: 3 })
       assert.deepEqual(failures, {})

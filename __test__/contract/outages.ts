@@ -175,6 +175,11 @@ export function registerOutages({ title, start, memories }: FailingKind): void {
     })
   })
 
+  registerPauses(title, start)
+}
+
+/** Registers those of servers that don't answer, and do later. */
+export function registerPauses(title: string, start: () => Promise<FailingServer>): void {
   test.group(`${title} | a server that does not answer`, () => {
     test('C22: paused for longer than the timeouts: calls end in time, afterwards nothing is left', async ({
       assert,

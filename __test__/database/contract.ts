@@ -13,6 +13,7 @@ export interface Variant {
   /** Driven by the native engine. */
   isNative?: boolean
   createStore?: (running: Running) => LockStore
+  createOrderedStore?: (running: Running) => LockStore
   /** Called after the last test. */
   stop?: () => void | Promise<void>
 }

@@ -338,7 +338,9 @@ test.group('Database refusals | full disk', () => {
     await withBackend('SQLite, rollback journal', async ({ config, leases }) => {
       const factory = openFactory(config)
       await factory.createLock('first').run(() => {})
-      const program = fileURLToPath(new URL('../lifecycle/fixtures/server/hold.mjs', import.meta.url))
+      const program = fileURLToPath(
+        new URL('../lifecycle/fixtures/server/hold.mjs', import.meta.url)
+      )
       const args = [JSON.stringify({ ...config, commandTimeout: COMMAND_TIMEOUT }), 'acquire', 'k']
       // No file may grow beyond a few blocks, and who tries is told instead of killed.
       const limited = `trap '' XFSZ; ulimit -f 4; exec "$@"`

@@ -89,6 +89,12 @@ for (const [title, start] of Object.entries(BACKENDS)) {
         await fleet.start(2, orderFor(backend, { ...more, peer: 'verrou' }, 'instance'))
         await fleet.start(1, orderFor(backend, more, 'instance'), 'settings')
         await fleet.start(1, orderFor(backend, more, 'proxy'), 'proxy')
+        await fleet.start(
+          1,
+          orderFor(backend, { ...more, peer: 'verrou' }, 'kysely'),
+          'their Kysely'
+        )
+        await fleet.start(1, orderFor(backend, more, 'kysely'), 'Kysely')
         await fleet.start(2, orderFor(backend, more))
         fleet.go()
         await fleet.completed()

@@ -48,6 +48,20 @@ test.group('Database settings | instances', (group) => {
     assert.equal(settingsOf(instance(made)).password, 'hunter2')
   })
 
+  test("SQLite runs on the app's own connection where locks on files belong to processes: {$self}")
+    .with(['darwin', 'freebsd', 'linux', 'win32'])
+    .run(({ assert, test: current }, platform) => {
+      const original = Object.getOwnPropertyDescriptor(process, 'platform')!
+      Object.defineProperty(process, 'platform', { ...original, value: platform })
+      current.cleanup(() => void Object.defineProperty(process, 'platform', original))
+      const options = { client: 'better-sqlite3', connection: { filename: 'app.db' } }
+      const result = instance(knex({ ...options, useNullAsDefault: true }))
+
+      if (['linux', 'win32'].includes(platform)) assert.equal(settingsOf(result).kind, 'sqlite')
+      else assert.match(reasonOf(result), /on this platform two SQLite libraries/)
+      assert.equal(settingsOf(config(options)).kind, 'sqlite')
+    })
+
   test('a connection that may do as it likes is asked for each statement: {$self}')
     .with(['a proxy', 'a transaction', 'a spy', 'a double', 'a class', 'no connection'])
     .run(async ({ assert, test: current }, kind) => {

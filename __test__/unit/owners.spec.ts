@@ -32,7 +32,10 @@ forEachStore('owners', ({ createFactory }) => {
   test('C24: Math.random has no part in it', async ({ assert }) => {
     const { random } = Math
     Math.random = () => {
-      throw new Error('not a source of owners')
+      const error = new Error('not a source of owners')
+      // It names its queries with it.
+      if (error.stack!.includes('/node_modules/knex/')) return random()
+      throw error
     }
     try {
       const lock = createFactory().createLock('k')

@@ -120,6 +120,27 @@ export interface KnexStoreOptions extends DatabaseTableOptions {
 }
 
 /**
+ * What a database store needs of a Kysely instance. Instances of Kysely have it, and transactions.
+ */
+export interface KyselyConnection {
+  readonly isTransaction: boolean
+  getExecutor(): unknown
+  executeQuery(query: never): Promise<unknown>
+  withoutPlugins(): unknown
+}
+
+/**
+ * Options of a store over a Kysely instance.
+ */
+export interface KyselyOptions extends Pick<
+  DatabaseTableOptions,
+  'tableName' | 'autoCreateTable' | 'schemaName' | 'commandTimeout'
+> {
+  /** All statements are sent over it. Its plugins see none of them, but they may change the name of the table. */
+  connection: KyselyConnection
+}
+
+/**
  * How TLS is used with a database; as in Node.js. Certificates and keys are PEM.
  */
 export interface DatabaseTlsOptions {

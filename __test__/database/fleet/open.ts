@@ -6,10 +6,10 @@ import type { LockStore } from 'loquet/types'
 import type { Peer, Way } from '../../fleet/orders.js'
 import type { KnexConfig } from '../topologies.js'
 
-/** How a database is reached. Verrou always does by a knex instance. */
+/** How a database is reached. Verrou always does by an instance, of knex or Kysely. */
 export interface DatabaseWay {
-  /** `options` are loquet's own; a `proxy` around an instance keeps loquet from taking its settings. */
-  kind: 'options' | 'instance' | 'proxy'
+  /** `options` are loquet's own; a `proxy` around an instance of knex keeps loquet from taking its settings. */
+  kind: 'options' | 'instance' | 'proxy' | 'kysely'
   config: KnexConfig
   tableName: string
 }
@@ -26,6 +26,18 @@ export async function openStore(
   if (kind === 'options') {
     const { databaseStore } = await import('loquet/drivers/database')
     return { store: databaseStore({ ...config, tableName }).factory() }
+  }
+  if (kind === 'kysely') {
+    const { makeKysely } = await import('../own_clients.js')
+    const connection = makeKysely(config, { max: 5 })
+    const { kyselyStore } =
+      peer === 'verrou'
+        ? await import('@verrou/core/drivers/kysely')
+        : await import('loquet/drivers/kysely')
+    return {
+      store: kyselyStore({ connection, tableName }).factory(),
+      close: () => connection.destroy(),
+    }
   }
   const { default: makeKnex } = await import('knex')
   // More tasks than connections would wait for each other otherwise.

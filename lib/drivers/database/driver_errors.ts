@@ -1,5 +1,5 @@
 /**
- * What the errors of the drivers below knex say. Each driver has a way of its own.
+ * What the errors of the drivers below the app's client say. Each driver has a way of its own, and so has Prisma.
  */
 
 interface DriverError {
@@ -21,19 +21,22 @@ interface Signs {
 }
 
 const MISSING_TABLE: Signs = {
-  codes: ['42P01', 'ER_NO_SUCH_TABLE'],
+  codes: ['42P01', 'ER_NO_SUCH_TABLE', 'P2021'],
   numbers: [1146, 208, 942],
   message: /no such table|ORA-00942/,
 }
 
 const KEY_CONFLICT: Signs = {
-  codes: ['23505', 'ER_DUP_ENTRY', 'SQLITE_CONSTRAINT_PRIMARYKEY', 'SQLITE_CONSTRAINT_UNIQUE'],
+  codes: [
+    ...['23505', 'ER_DUP_ENTRY', 'P2002'],
+    ...['SQLITE_CONSTRAINT_PRIMARYKEY', 'SQLITE_CONSTRAINT_UNIQUE'],
+  ],
   numbers: [1062, 2627, 2601],
   message: /UNIQUE constraint failed|ORA-00001/,
 }
 
 const COLLISION: Signs = {
-  codes: ['40001', '40P01', 'ER_LOCK_DEADLOCK', 'SQLITE_BUSY', 'SQLITE_BUSY_SNAPSHOT'],
+  codes: ['40001', '40P01', 'ER_LOCK_DEADLOCK', 'SQLITE_BUSY', 'SQLITE_BUSY_SNAPSHOT', 'P2034'],
   numbers: [1213, 1205],
   message: /SQLITE_BUSY|ORA-08177|ORA-00060/,
 }
@@ -53,8 +56,11 @@ export function isCollision(error: unknown): boolean {
   return has(error, COLLISION)
 }
 
-function has(error: unknown, { codes, numbers, message }: Signs): boolean {
+function has(error: unknown, signs: Signs): boolean {
+  const { codes, numbers, message } = signs
   if (typeof error !== 'object' || error === null) return false
+  // SQL Server may have several things to say about one statement.
+  if (error instanceof AggregateError) return error.errors.some((one) => has(one, signs))
   const { code, errno, errorNum, number, message: text } = error as DriverError
   return (
     (code !== undefined && codes.includes(code)) ||

@@ -8,7 +8,7 @@ import { tryTranslating, Untranslatable } from '../translation/values.js'
 import type { RawOptions } from '../translation/values.js'
 import type { TableSettings } from './options.js'
 import type { Translation } from './settings.js'
-import { translateKnex } from './translate.js'
+import { translateShared } from './translate.js'
 
 /** Methods that the client of any dialect has. */
 const METHODS = ['acquireRawConnection', 'acquireConnection', 'query', 'wrapIdentifierImpl']
@@ -27,7 +27,7 @@ export function translateInstance(instance: object, store: TableSettings): Trans
       throw new Untranslatable('the connection is no knex instance')
     }
     assertUnchanged(client)
-    return translateKnex(configOf(client), store)
+    return translateShared(configOf(client), store)
   })
 }
 

@@ -1,24 +1,20 @@
-import type { AtomicDatabaseAdapter, KnexConnection } from '../../types/main.js'
-import { isKeyConflict, isMissingTable } from './driver_errors.js'
-import { dialectOf } from './knex_dialects.js'
-import type { KnexDialect } from './knex_dialects.js'
+import { recognizeCopies } from '../../copies.js'
+import type { KnexConnection } from '../../types/main.js'
+import { Name, Sql } from './sql.js'
+import { MYSQL, OTHER, POSTGRES, SQLITE } from './sql_dialects.js'
+import type { SqlDialect } from './sql_dialects.js'
+import { createStatement, TableAdapter } from './table_adapter.js'
+import type { RowValues, TableClient } from './table_adapter.js'
 
 /** Gives the knex instance for each statement, since the app may replace it. */
 export class KnexSource {
   constructor(readonly current: () => KnexConnection | Promise<KnexConnection>) {}
 }
 
-type Lock = { key: string; owner: string; expiration: number | null }
-
 /** What is used of knex, which isn't loaded here. */
 interface Query extends PromiseLike<unknown> {
-  where(column: string, value: unknown): Query
-  where(condition: (query: Query) => void): Query
-  where(column: string, operator: string, value: unknown): Query
-  orWhere(column: string, operator: string, value: unknown): Query
-  whereNull(column: string): Query
+  where(condition: unknown): Query
   select(...columns: string[]): Query
-  limit(count: number): Query
   insert(row: object): Query
   update(row: object): Query
   delete(): Query
@@ -52,214 +48,125 @@ interface ColumnBuilder {
   primary(): ColumnBuilder
 }
 
-/** A knex instance and what is known of its database. */
-interface Session {
-  knex: Knex
-  dialect: KnexDialect
-  /** The table, quoted. */
-  table: string
-  column(name: string): string
+/** By what knex calls the dialect of a client. */
+const DIALECTS: Record<string, SqlDialect> = {
+  postgresql: POSTGRES,
+  cockroachdb: POSTGRES,
+  mysql: MYSQL,
+  mariadb: MYSQL,
+  sqlite3: SQLITE,
 }
 
 /**
  * Lets a `DatabaseStore` keep its locks over a knex instance, of any dialect.
  */
-export class KnexAdapter implements AtomicDatabaseAdapter {
+export class KnexAdapter extends TableAdapter {
   readonly #source: KnexSource
-  /** The table, behind whatever it is in. */
-  #place: string[] = ['verrou']
 
   /**
    * @param connection - A knex instance, or a transaction of one
    */
   constructor(connection: KnexConnection) {
+    super()
     // Only this package makes one of a source.
     const given: unknown = connection
     this.#source = given instanceof KnexSource ? given : new KnexSource(() => connection)
   }
 
-  /**
-   * Sets the table that holds the locks. A dot separates it from the schema that it is in.
-   */
-  setTableName(tableName: string): void {
-    const parts = tableName.split('.').map((part) => part.trim())
-    this.#place = parts.includes('') ? [tableName] : parts
+  protected async open(place: readonly string[]): Promise<TableClient> {
+    return new KnexClient((await this.#source.current()) as unknown as Knex, place)
+  }
+}
+
+recognizeCopies(KnexAdapter, 'KnexAdapter')
+
+class KnexClient implements TableClient {
+  readonly dialect: SqlDialect
+  readonly table: Name
+  readonly key = new Name(['key'])
+  readonly owner = new Name(['owner'])
+  readonly expiration = new Name(['expiration'])
+  readonly #knex: Knex
+
+  constructor(knex: Knex, place: readonly string[]) {
+    const { dialect } = knex.client
+    this.#knex = knex
+    this.table = new Name(place)
+    this.dialect =
+      (typeof dialect === 'string' && Object.hasOwn(DIALECTS, dialect) && DIALECTS[dialect]) ||
+      OTHER
   }
 
-  /** Sets the table and what it is in, outermost first. */
-  setPlace(place: string[]): void {
-    this.#place = place
+  async query(statement: Sql): Promise<unknown[]> {
+    return resultRows(await this.#raw(statement))
   }
 
-  /**
-   * Creates the table unless it exists; several processes may do so at once.
-   */
-  async createTableIfNotExists(): Promise<void> {
-    const session = await this.#open()
-    if (await this.#hasTable(session)) return
-    try {
-      await this.#createTable(session)
-    } catch (error) {
-      // Another process was faster.
-      if (!(await this.#hasTable(session))) throw error
-    }
+  async insert(row: RowValues): Promise<unknown> {
+    return this.#rows().insert(this.#values(row))
   }
 
-  async insertLock(lock: Lock): Promise<void> {
-    const { knex, table } = await this.#open()
-    await rowsOf(knex, table).insert(lock)
+  async update(values: RowValues, where: Sql): Promise<number> {
+    return Number(await this.#rows().where(this.#raw(where)).update(this.#values(values)))
   }
 
-  async acquireLock({ key, owner, expiration }: Lock): Promise<number> {
-    const { knex, table } = await this.#open()
-    const query = rowsOf(knex, table).where('key', key).where('expiration', '<=', Date.now())
-    return Number(await query.update({ owner, expiration }))
+  async remove(where: Sql): Promise<number> {
+    return Number(await this.#rows().where(this.#raw(where)).delete())
   }
 
-  async deleteLock(key: string, owner?: string): Promise<void> {
-    const { knex, table } = await this.#open()
-    const query = rowsOf(knex, table).where('key', key)
-    await (owner === undefined ? query : query.where('owner', owner)).delete()
+  async select(where: Sql): Promise<unknown[]> {
+    const rows = await this.#rows().where(this.#raw(where)).select('owner', 'expiration')
+    return Array.isArray(rows) ? rows : []
   }
 
-  async extendLock(key: string, owner: string, duration: number): Promise<number> {
-    const isDone = await this.renewLock(key, owner, duration)
-    return Number(isDone)
-  }
-
-  async getLock(key: string): Promise<{ owner: string; expiration: number | null } | undefined> {
-    const { knex, table } = await this.#open()
-    const query = rowsOf(knex, table).where('key', key).select('owner', 'expiration').limit(1)
-    const [row] = (await query) as Record<string, unknown>[]
-    if (row === undefined) return undefined
-    // Oracle's names, and those that the app has made of them, may be written otherwise.
-    const values = Object.fromEntries(
-      Object.entries(row).map(([name, value]) => [name.toLowerCase(), value])
+  async hasTable(): Promise<boolean> {
+    const { findTable } = this.dialect
+    if (!findTable) return this.#schema().hasTable(this.table.parts.at(-1)!)
+    const { config, wrapIdentifier } = this.#knex.client
+    const written = (name: string) => config?.wrapIdentifier?.(name, asItIs) ?? name
+    const quoted = this.table.parts.map(
+      (name) => wrapIdentifier?.call(this.#knex.client, name) ?? name
     )
-    const { owner, expiration } = values
-    return { owner: String(owner), expiration: expiration === null ? null : Number(expiration) }
+    const names = this.table.parts.map(written).reverse()
+    const found = await this.query(findTable(quoted.join('.'), names))
+    return found.length > 0
   }
 
-  async ignoresTrailingBlanks(): Promise<boolean> {
-    const { dialect } = await this.#open()
-    return dialect.ignoresTrailingBlanks
-  }
-
-  async saveLock(key: string, owner: string, ttl: number | null): Promise<boolean> {
-    const session = await this.#open()
-    if (session.dialect.hasUpsert) return upsert(session, key, owner, ttl)
-    const { knex, table } = session
-    try {
-      await rowsOf(knex, table).insert({ key, owner, expiration: endOf(session, ttl) })
-      return true
-    } catch (error) {
-      if (isMissingTable(error)) throw error
-      // An error that isn't known may be one of the key: then there is a row.
-      if (!isKeyConflict(error) && (await this.getLock(key)) === undefined) throw error
-    }
-    const expired = rowsOf(knex, table).where('key', key).where('expiration', '<=', nowOf(session))
-    const count = await expired.update({ owner, expiration: endOf(session, ttl) })
-    return Number(count) > 0
-  }
-
-  async releaseLock(key: string, owner: string): Promise<boolean> {
-    const session = await this.#open()
-    return Number(await live(session, key).where('owner', owner).delete()) > 0
-  }
-
-  async renewLock(key: string, owner: string, duration: number): Promise<boolean> {
-    const session = await this.#open()
-    const held = () => live(session, key).where('owner', owner)
-    const count = await held().update({ expiration: endOf(session, duration) })
-    // MySQL may count rows only whose values have changed.
-    return Number(count) > 0 || hasRows(await held().select('owner').limit(1))
-  }
-
-  async isLocked(key: string): Promise<boolean> {
-    const session = await this.#open()
-    return hasRows(await live(session, key).select('owner').limit(1))
-  }
-
-  async #open(): Promise<Session> {
-    const knex = (await this.#source.current()) as unknown as Knex
-    const dialect = dialectOf(knex.client.dialect)
-    const quote = (name: string) => {
-      const quoted = knex.client.wrapIdentifier?.(name) ?? name
-      return dialect.numbersBindings ? quoted.replaceAll('?', '\\?') : quoted
-    }
-    return {
-      knex,
-      dialect,
-      table: this.#place.map(quote).join('.'),
-      column: quote,
-    }
-  }
-
-  async #hasTable({ knex, dialect, table }: Session): Promise<boolean> {
-    const { wrapIdentifier } = knex.client.config ?? {}
-    const names = this.#place.map((name) => wrapIdentifier?.(name, asItIs) ?? name).reverse()
-    if (!dialect.findTable) return schemaOf(knex, this.#place).hasTable(this.#place.at(-1)!)
-    const { sql, bindings } = dialect.findTable(unescaped(table), names)
-    return resultRows(await knex.raw(sql, bindings)).length > 0
-  }
-
-  async #createTable({ knex, dialect, table, column }: Session): Promise<void> {
-    const { text, integer } = dialect
-    if (text === undefined) {
-      await schemaOf(knex, this.#place).createTable(this.#place.at(-1)!, (builder) => {
-        builder.string('key', 255).notNullable().primary()
-        builder.string('owner', 255).notNullable()
-        builder.bigint('expiration').nullable()
-      })
-      return
-    }
-    await knex.raw(
-      `create table if not exists ${table} (${column('key')} ${text} not null primary key, ` +
-        `${column('owner')} ${text} not null, ${column('expiration')} ${integer} null)`
-    )
-  }
-}
-
-async function upsert(session: Session, key: string, owner: string, ttl: number | null) {
-  const { knex, table, column, dialect } = session
-  const [keyColumn, ownerColumn, endColumn] = ['key', 'owner', 'expiration'].map(column)
-  const now = dialect.now ?? '?'
-  const clock = dialect.now === undefined ? [Date.now()] : []
-  const end = ttl === null ? 'null' : `${now} + ?`
-  const rows = await knex.raw(
-    `insert into ? as held (${keyColumn}, ${ownerColumn}, ${endColumn}) values (?, ?, ${end}) ` +
-      `on conflict (${keyColumn}) do update ` +
-      `set ${ownerColumn} = excluded.${ownerColumn}, ${endColumn} = excluded.${endColumn} ` +
-      `where held.${endColumn} <= ${now} returning ${ownerColumn}`,
-    [knex.raw(table), key, owner, ...(ttl === null ? [] : [...clock, ttl]), ...clock]
-  )
-  return resultRows(rows).length > 0
-}
-
-function rowsOf(knex: Knex, table: string): Query {
-  return knex(knex.raw(table))
-}
-
-/** The row of a key unless it has expired. */
-function live(session: Session, key: string): Query {
-  return rowsOf(session.knex, session.table)
-    .where('key', key)
-    .where((query) => {
-      query.whereNull('expiration').orWhere('expiration', '>', nowOf(session))
+  async createTable(): Promise<unknown> {
+    if (this.dialect !== OTHER) return this.query(createStatement(this))
+    return this.#schema().createTable(this.table.parts.at(-1)!, (table) => {
+      table.string('key', 255).notNullable().primary()
+      table.string('owner', 255).notNullable()
+      table.bigint('expiration').nullable()
     })
-}
+  }
 
-function nowOf({ knex, dialect }: Session): unknown {
-  return dialect.now === undefined ? Date.now() : knex.raw(dialect.now)
-}
+  #rows(): Query {
+    return this.#knex(this.#quote(this.table))
+  }
 
-function endOf({ knex, dialect }: Session, ttl: number | null): unknown {
-  if (ttl === null) return null
-  return dialect.now === undefined ? Date.now() + ttl : knex.raw(`${dialect.now} + ?`, [ttl])
-}
+  #schema(): Schema {
+    const { schema } = this.#knex
+    const { parts } = this.table
+    return parts.length > 1 ? schema.withSchema(parts.slice(0, -1).join('.')) : schema
+  }
 
-function schemaOf(knex: Knex, place: string[]): Schema {
-  return place.length > 1 ? knex.schema.withSchema(place.slice(0, -1).join('.')) : knex.schema
+  #values({ expiration, ...others }: RowValues): object {
+    if (expiration === undefined) return others
+    return { ...others, expiration: expiration instanceof Sql ? this.#raw(expiration) : expiration }
+  }
+
+  #raw({ texts, holes }: Sql): PromiseLike<unknown> {
+    const bindings = holes.map((hole) => (hole instanceof Name ? this.#quote(hole) : hole))
+    return this.#knex.raw(texts.join('?'), bindings)
+  }
+
+  #quote({ parts }: Name): unknown {
+    const { client } = this.#knex
+    const quoted = parts.map((name) => client.wrapIdentifier?.(name) ?? name).join('.')
+    // Where knex numbers the bindings, a question mark in a name has to be marked.
+    const isNumbered = this.dialect !== MYSQL && this.dialect !== SQLITE
+    return this.#knex.raw(isNumbered ? quoted.replaceAll('?', '\\?') : quoted)
+  }
 }
 
 /** What a raw statement of any driver returns. */
@@ -270,14 +177,6 @@ function resultRows(result: unknown): unknown[] {
   return Array.isArray(result[0]) ? (result[0] as unknown[]) : result
 }
 
-function hasRows(rows: unknown): boolean {
-  return Array.isArray(rows) && rows.length > 0
-}
-
 function asItIs(name: string): string {
   return name
-}
-
-function unescaped(quoted: string): string {
-  return quoted.replaceAll('\\?', '?')
 }

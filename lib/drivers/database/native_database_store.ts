@@ -1,3 +1,4 @@
+import { recognizeCopies } from '../../copies.js'
 import { ServerEngine } from '../../engine/server_engine.js'
 import { native } from '../../native.js'
 import { NativeStore } from '../native_store.js'
@@ -42,6 +43,8 @@ export class NativeDatabaseStore extends NativeStore {
     }
   }
 }
+
+recognizeCopies(NativeDatabaseStore, 'NativeDatabaseStore')
 
 function originOf(options: DatabaseStoreOptions | KnexStoreOptions): DatabaseOrigin {
   return typeof options?.connection === 'function'

@@ -1,8 +1,9 @@
 /**
  * What a store is told about its table and its connections, whatever the database is.
  */
-import type { InvalidArgumentsException } from '../../errors.js'
+import { InvalidArgumentsException } from '../../errors.js'
 import { invalid } from '../../validation.js'
+import { namesIn } from '../translation/values.js'
 import type { RawOptions } from '../translation/values.js'
 
 /** Milliseconds. */
@@ -85,4 +86,40 @@ function timeoutOf(value: unknown, option: string): number | undefined {
 
 function refused(option: string, wanted: string, value: unknown): InvalidArgumentsException {
   return invalid(`database store option "${option}"`, wanted, value)
+}
+
+/**
+ * @param kind - Of the store, for errors
+ * @throws InvalidArgumentsException if that are no options
+ */
+export function assertOptions(options: unknown, kind: string): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new InvalidArgumentsException(
+      `Invalid ${kind} store options: expected an object, got ${kindOf(options)}`
+    )
+  }
+}
+
+/**
+ * @param kind - Of the store, for errors
+ * @throws InvalidArgumentsException naming an option that isn't known
+ */
+export function assertKnown(options: RawOptions, known: readonly string[], kind: string): void {
+  const strange = [...namesIn(options)].find((name) => !known.includes(name))
+  if (strange !== undefined) {
+    throw new InvalidArgumentsException(
+      `Invalid ${kind} store options: the option "${strange}" isn't known`
+    )
+  }
+}
+
+/** A value's type, for errors: the value itself may contain a password. */
+export function kindOf(value: unknown): string {
+  if (value === null) return 'null'
+  return typeof value === 'object' ? 'another object' : typeof value
+}
+
+/** When a lease of so many milliseconds ends by the clock of the process: rounded up, as its holder believes it to last. */
+export function endOfLease(ttl: number): number {
+  return Date.now() + 1 + ttl
 }

@@ -16,7 +16,7 @@ import { assertKnown, assertOptions, kindOf, STORE_OPTIONS, tableSettingsOf } fr
 import type { TableSettings } from './options.js'
 import type { Translation } from './settings.js'
 import { storeAt } from './table_store.js'
-import { translateKnex, writerConfigOf } from './translate.js'
+import { translateKnex, translateShared, writerConfigOf } from './translate.js'
 import { clientOf, parseMysqlUrl, parsePostgresUrl, parseSqliteUrl } from './url.js'
 
 /** What says where the database is; the other options are those of the store. */
@@ -67,7 +67,7 @@ export class DatabaseOrigin {
     const store = tableSettingsOf(options)
     const writer = writerConfigOf(config as RawOptions)
     assertSupported(writer.client)
-    const translation = tryTranslating(() => translateKnex(writer, store))
+    const translation = tryTranslating(() => translateShared(writer, store))
     return new DatabaseOrigin(translation, () => fallback(new KnexSource(current), store))
   }
 

@@ -16,6 +16,23 @@ const DRIVER_ROWS = index(SQLITE_DRIVER_OPTIONS)
 const USUAL_FLAGS = ['OPEN_READWRITE', 'OPEN_CREATE', 'OPEN_FULLMUTEX', 'OPEN_NOMUTEX']
 
 /**
+ * Where the addon's SQLite and the one of the app's driver keep out of each other's way in the same file, although they
+ * are in one process; `src/node/sqlite_files.rs` says why that isn't so everywhere.
+ */
+const SHARING = ['linux', 'win32']
+
+/**
+ * @throws Untranslatable if the addon must not open a file that the app's own driver has open
+ */
+export function assertSharable(): void {
+  if (!SHARING.includes(process.platform)) {
+    throw new Untranslatable(
+      "on this platform two SQLite libraries in one process take each other's locks on a file away"
+    )
+  }
+}
+
+/**
  * @param client - Which of the two drivers it is
  */
 export function translateSqlite(options: RawOptions, client: string): ServerSettings {

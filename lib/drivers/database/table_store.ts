@@ -1,3 +1,4 @@
+import { recognizeCopies } from '../../copies.js'
 import { setTimeout as pause } from 'node:timers/promises'
 
 import { E_LOCK_NOT_OWNED, E_LOCK_STORAGE_ERROR } from '../../errors.js'
@@ -12,8 +13,10 @@ import { assertKey } from '../../validation.js'
 import { ClientCalls } from '../client_calls.js'
 import { assertOwner, parseExtension } from '../native_store.js'
 import { isCollision, isKeyConflict, isMissingTable } from './driver_errors.js'
-import { COMMAND_TIMEOUT } from './options.js'
+import { COMMAND_TIMEOUT, endOfLease } from './options.js'
+import type { TableSettings } from './options.js'
 import { storedText } from './stored_text.js'
+import type { TableAdapter } from './table_adapter.js'
 
 const DEFAULT_TABLE = 'verrou'
 
@@ -27,6 +30,12 @@ const ATOMIC = [
 
 /** How often a statement is tried that others were in the way of. */
 const TRIES = 8
+
+/**
+ * For how long after the loss of its connection a statement may still be on its way into the server, and be performed;
+ * milliseconds.
+ */
+const STRAY_TIME = 500
 
 /** A row of the table. What drivers return for 64-bit numbers differs. */
 interface Row {
@@ -85,15 +94,26 @@ export class DatabaseStore implements LockStore {
         () => this.#atomic?.saveLock(row, by, millis) ?? this.#insert(row, by, millis)
       )
     })
+    let hangs = true
+    const end = () => void (hangs = false)
+    saving.then(end, end)
     try {
       return await this.#answer(saving)
     } catch (error) {
+      // What hangs may have been done, and its end may never come.
+      if (hangs) this.#takeBack(key, owner).catch(() => {})
       this.#calls.undo(owner, saving, isCertain, async () => {
-        const [row, by] = await this.#stored(key, owner)
-        await this.#adapter.deleteLock(row, by)
+        await this.#takeBack(key, owner)
+        await pause(STRAY_TIME, undefined, { ref: false })
+        await this.#takeBack(key, owner)
       })
       throw error
     }
+  }
+
+  async #takeBack(key: string, owner: string): Promise<void> {
+    const [row, by] = await this.#stored(key, owner)
+    await this.#adapter.deleteLock(row, by)
   }
 
   /**
@@ -157,7 +177,7 @@ export class DatabaseStore implements LockStore {
   /** Inserts a lock or takes over an expired one, with the steps that any adapter has. */
   async #insert(key: string, owner: string, ttl: number | null): Promise<boolean> {
     const adapter = this.#adapter
-    const lock = () => ({ key, owner, expiration: ttl === null ? null : Date.now() + ttl })
+    const lock = () => ({ key, owner, expiration: ttl === null ? null : endOfLease(ttl) })
     let failure: unknown
     // A second time, since the row that was in the way may have gone before it was looked at.
     for (let round = 0; round < 2; round++) {
@@ -253,6 +273,19 @@ export class DatabaseStore implements LockStore {
   #answer<T>(performed: Promise<T>): Promise<T> {
     return this.#calls.answer(this.#commandTimeout, performed)
   }
+}
+
+recognizeCopies(DatabaseStore, 'DatabaseStore')
+
+/** A store over an adapter of ours, in a table whose name may contain dots. */
+export function storeAt(
+  adapter: TableAdapter,
+  { place, autoCreateTable, commandTimeout }: TableSettings
+): DatabaseStore {
+  const tableName = place.join('.')
+  const store = new DatabaseStore(adapter, { tableName, autoCreateTable, commandTimeout })
+  adapter.setPlace(place)
+  return store
 }
 
 /** Whether a statement that failed has certainly done nothing. */

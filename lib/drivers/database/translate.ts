@@ -20,7 +20,7 @@ import type { TableSettings } from './options.js'
 import { KNEX_OPTIONS, POOL_OPTIONS } from './options_table.js'
 import { translatePostgres } from './postgres.js'
 import type { DatabaseSettings, Native, ServerSettings } from './settings.js'
-import { translateSqlite } from './sqlite.js'
+import { assertSharable, translateSqlite } from './sqlite.js'
 import { parseMysqlUrl, parsePostgresUrl, parseSqliteUrl } from './url.js'
 
 const KNEX_ROWS = index(KNEX_OPTIONS)
@@ -89,6 +89,15 @@ export function translateKnex(config: RawOptions, store: TableSettings): Native 
   }
   if (server.kind === 'postgres') settings.searchPath = searchPathOf(searchPath) ?? found.searchPath
   return { kind: 'native', settings, warnings: [] }
+}
+
+/**
+ * The same for a config that the app's own knex uses in this process, too.
+ */
+export function translateShared(config: RawOptions, store: TableSettings): Native {
+  const native = translateKnex(config, store)
+  if (native.settings.kind === 'sqlite') assertSharable()
+  return native
 }
 
 /**

@@ -1,13 +1,10 @@
 /**
- * `DatabaseStore` over `KnexAdapter`, and over adapters that others have written.
+ * `DatabaseStore` over the adapters of ours, and over such that others have written.
  */
 import { test } from '@japa/runner'
 import { DatabaseStore as PeerStore } from '@verrou/core/drivers/database'
-import { KnexAdapter as PeerAdapter } from '@verrou/core/drivers/knex'
-import { registerStoreTestSuite as registerPeerSuite } from '@verrou/core/test_suite'
 import { E_LOCK_NOT_OWNED, E_LOCK_STORAGE_ERROR } from 'loquet'
 import { DatabaseStore } from 'loquet/drivers/database'
-import { KnexAdapter } from 'loquet/drivers/knex'
 import { registerStoreTestSuite } from 'loquet/test_suite'
 import type { DatabaseAdapter } from 'loquet/types'
 
@@ -15,6 +12,9 @@ import { runCollected } from '../stores/collected_suite.js'
 import { errorOf, until } from '../unit/observe.js'
 import { KINDS, startDatabase } from './knexes.js'
 import type { Database } from './knexes.js'
+import { CLIENTS } from './own_clients.js'
+import type { ClientName, ClientOptions, OwnClient } from './own_clients.js'
+import type { KnexConfig } from './topologies.js'
 
 /** Names that have to be quoted, or that somebody might take for something else. */
 const TABLES = ['order', 'my locks', 'lö"cks`?', "'; drop table x; --", 'Locks']
@@ -33,52 +33,43 @@ const KEYS = [
   'k'.repeat(256),
 ]
 
-for (const kind of KINDS) {
-  test.group(`KnexAdapter | ${kind}`, (group) => {
+const CASES = (Object.keys(CLIENTS) as ClientName[]).flatMap((name) =>
+  KINDS.map((kind) => ({ name, kind }))
+)
+
+for (const { name, kind } of CASES) {
+  test.group(`${name} | ${kind}`, (group) => {
     let database: Database
+    const clients: OwnClient[] = []
     let tables = 0
     group.setup(async () => {
       database = await startDatabase(kind)
-      return () => database.stop()
+      return async () => {
+        await Promise.all(clients.map((client) => client.destroy()))
+        await database.stop()
+      }
     })
     const tableName = () => `locks_${tables++}`
-    const create = (name = tableName(), autoCreateTable = true) =>
-      new DatabaseStore(new KnexAdapter(database.connect()), { tableName: name, autoCreateTable })
-
-    test('the public suite and that of the peer pass', async ({ assert }) => {
-      const shared = create()
-      await shared.save('the table', 'is there', null)
-      const ours = await runCollected(
-        assert,
-        (collect) => registerStoreTestSuite({ test: collect, createStore: () => shared }),
-        // Some of its leases are short, and a busy disk may be slow.
-        { times: 3 }
-      )
-      assert.deepEqual(ours.failures, {})
-      assert.isAtLeast(ours.count, 15)
-
-      const connection = database.connect()
-      const createStore = () =>
-        new DatabaseStore(new KnexAdapter(connection), { tableName: tableName() })
-      const peers = await runCollected(
-        assert,
-        (collect) => registerPeerSuite({ test: collect, createStore } as never),
-        { times: 3 }
-      )
-      assert.deepEqual(peers.failures, {})
-      assert.isAtLeast(peers.count, 25)
-    })
+    const connect = (options?: ClientOptions) => {
+      const client = CLIENTS[name](database.config as KnexConfig, options)
+      clients.push(client)
+      return client
+    }
+    const create = (table = tableName(), autoCreateTable = true) =>
+      new DatabaseStore(connect({ max: 4 }).adapter(), { tableName: table, autoCreateTable })
 
     test('C1: our store over the adapter of the peer keeps locks, and the other way round', async ({
       assert,
     }) => {
-      const name = tableName()
-      const connection = database.connect()
+      const options = { tableName: tableName() }
+      const client = connect()
+      // The peer's would make the table while others do.
+      await new DatabaseStore(client.adapter(), options).exists('key')
       const stores = [
-        new DatabaseStore(new KnexAdapter(connection), { tableName: name }),
-        new DatabaseStore(new PeerAdapter(connection), { tableName: name }),
-        new PeerStore(new KnexAdapter(connection), { tableName: name }),
-        new PeerStore(new PeerAdapter(connection), { tableName: name }),
+        new DatabaseStore(client.adapter(), options),
+        new DatabaseStore(client.peerAdapter(), options),
+        new PeerStore(client.adapter(), options),
+        new PeerStore(client.peerAdapter(), options),
       ]
       for (const [at, holder] of stores.entries()) {
         assert.isTrue(await holder.save('key', `owner ${at}`, 60_000))
@@ -91,8 +82,8 @@ for (const kind of KINDS) {
 
     test('C20: any identifier is a safe table name: {$self}')
       .with(TABLES)
-      .run(async ({ assert }, name) => {
-        const store = create(name)
+      .run(async ({ assert }, table) => {
+        const store = create(table)
 
         assert.isTrue(await store.save('key', 'me', 1000))
         assert.isFalse(await store.save('key', 'you', 1000))
@@ -132,8 +123,8 @@ for (const kind of KINDS) {
     })
 
     test('C1: of many at once one gets a new lock', async ({ assert }) => {
-      const name = tableName()
-      const stores = Array.from({ length: 4 }, () => create(name))
+      const table = tableName()
+      const stores = Array.from({ length: 4 }, () => create(table))
       for (let round = 0; round < 5; round++) {
         const tries = Array.from({ length: 16 }, (_, at) =>
           stores[at % 4].save(`key ${round}`, `owner ${at}`, 60_000)
@@ -146,14 +137,14 @@ for (const kind of KINDS) {
     test('the table is created by several at once, with the first lock and not before', async ({
       assert,
     }) => {
-      const name = tableName()
+      const table = tableName()
       const connection = database.connect()
-      const stores = Array.from({ length: 6 }, () => create(name))
-      assert.isFalse(await connection.schema.hasTable(name))
+      const stores = Array.from({ length: 6 }, () => create(table))
+      assert.isFalse(await connection.schema.hasTable(table))
 
       await Promise.all(stores.map((store, at) => store.save('key', `owner ${at}`, 1000)))
-      assert.isTrue(await connection.schema.hasTable(name))
-      await connection.schema.dropTable(name)
+      assert.isTrue(await connection.schema.hasTable(table))
+      await connection.schema.dropTable(table)
       assert.isTrue(await stores[0].save('key', 'again', 1000))
     })
 
@@ -174,13 +165,11 @@ for (const kind of KINDS) {
     })
 
     test('a lock in a transaction lasts if it is committed', async ({ assert }) => {
-      const name = tableName()
-      const store = create(name)
+      const options = { tableName: tableName() }
+      const store = create(options.tableName)
       await store.save('warm', 'me', 1000)
-      const connection = database.connect({ pool: { min: 0, max: 1 } })
-      const options = { tableName: name, autoCreateTable: true }
-      await connection.transaction(async (transaction) => {
-        const within = new DatabaseStore(new KnexAdapter(transaction), options)
+      await connect({ max: 1 }).transaction(async (adapter) => {
+        const within = new DatabaseStore(adapter, options)
         assert.isTrue(await within.save('key', 'me', 60_000))
         // A try that fails must not end the transaction.
         assert.isFalse(await within.save('key', 'you', 60_000))
@@ -190,15 +179,15 @@ for (const kind of KINDS) {
     })
 
     test('what is in the way is told from what has failed', async ({ assert }) => {
-      const name = tableName()
+      const options = { tableName: tableName() }
       const connection = database.connect()
-      await connection.schema.createTable(name, (table) => {
+      await connection.schema.createTable(options.tableName, (table) => {
         table.string('key', 255).primary()
         table.string('owner', 255).notNullable()
         table.bigint('expiration')
         table.string('tenant', 10).notNullable()
       })
-      const store = new DatabaseStore(new KnexAdapter(connection), { tableName: name })
+      const store = new DatabaseStore(connect().adapter(), options)
       const error = await errorOf(() => store.save('key', 'me', 1000))
 
       assert.instanceOf(error, E_LOCK_STORAGE_ERROR)

@@ -1,0 +1,5 @@
+import { registerOwnClient } from './contract_own_client.js'
+
+await registerOwnClient('KnexAdapter', 'Postgres')
+await registerOwnClient('KnexAdapter', 'MariaDB')
+await registerOwnClient('KnexAdapter', 'SQLite, WAL')

@@ -1,0 +1,33 @@
+/**
+ * The rules of the contract for stores that run on the app's own client.
+ */
+import { DatabaseStore } from 'loquet/drivers/database'
+
+import { registerContract } from './contract.js'
+import { CLIENTS } from './own_clients.js'
+import type { ClientName, ClientOptions, OwnClient } from './own_clients.js'
+import { newTable } from './topologies.js'
+import type { Running, Topology } from './topologies.js'
+
+/** Registers all of it for one client on one kind of database. Its stores share a client, as those of an app do. */
+export function registerOwnClient(client: ClientName, topology: Topology): Promise<void> {
+  const made: OwnClient[] = []
+  const createWith = (options: ClientOptions) => {
+    let shared: OwnClient | undefined
+    return ({ config }: Running) => {
+      if (shared === undefined) made.push((shared = CLIENTS[client](config, options)))
+      return new DatabaseStore(shared.adapter(), { tableName: newTable() })
+    }
+  }
+  return registerContract({
+    topology,
+    name: `DatabaseStore over ${client}, ${topology}`,
+    isNative: false,
+    createStore: createWith({}),
+    // Whatever goes over several connections arrives in any order.
+    createOrderedStore: createWith({ max: 1 }),
+    stop: async () => {
+      await Promise.all(made.map((one) => one.destroy()))
+    },
+  })
+}
