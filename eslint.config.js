@@ -3,6 +3,8 @@ import { configPkg } from '@adonisjs/eslint-config'
 export default configPkg({
   ignores: [
     'build/**',
+    'npm/**',
+    'tmp/**',
     'target/**',
     'index.d.ts',
     'examples/**/build/**',

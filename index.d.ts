@@ -127,6 +127,22 @@ interface KnexStoreOptions extends DatabaseTableOptions {
     connection: KnexConnection;
 }
 /**
+ * What a database store needs of a Kysely instance. Instances of Kysely have it, and transactions.
+ */
+interface KyselyConnection {
+    readonly isTransaction: boolean;
+    getExecutor(): unknown;
+    executeQuery(query: never): Promise<unknown>;
+    withoutPlugins(): unknown;
+}
+/**
+ * Options of a store over a Kysely instance.
+ */
+interface KyselyOptions extends Pick<DatabaseTableOptions, 'tableName' | 'autoCreateTable' | 'schemaName' | 'commandTimeout'> {
+    /** All statements are sent over it. Its plugins see none of them, but they may change the name of the table. */
+    connection: KyselyConnection;
+}
+/**
  * How TLS is used with a database; as in Node.js. Certificates and keys are PEM.
  */
 interface DatabaseTlsOptions {
@@ -194,6 +210,44 @@ interface DatabaseStoreOptions extends DatabaseTableOptions {
         min?: number;
         max?: number;
     };
+}
+
+/**
+ * Public types of the DynamoDB store.
+ */
+/**
+ * What the store needs of a client. The `DynamoDBClient` of `@aws-sdk/client-dynamodb` has it.
+ */
+interface DynamoDbConnection {
+    send(command: object, options?: object): Promise<unknown>;
+}
+/**
+ * The table that holds the locks.
+ */
+interface DynamoDbTable {
+    /** Its name (3 to 255 letters, digits, `_`, `-`, `.`) or its ARN. */
+    name: string;
+    /**
+     * Create the table when it is missing: with the first lock, not before, billed by request.
+     *
+     * @default true
+     */
+    autoCreate?: boolean;
+}
+/**
+ * Options of a store that keeps its locks in a DynamoDB table.
+ */
+interface DynamoDbOptions {
+    /** A client of the app: the `DynamoDBClient` of `@aws-sdk/client-dynamodb`. It is neither changed nor destroyed. */
+    connection: DynamoDbConnection;
+    /** The table that holds the locks. */
+    table: DynamoDbTable;
+    /**
+     * How long a call may take, all retries included; it then rejects with E_LOCK_STORAGE_ERROR. Milliseconds.
+     *
+     * @default 5_000
+     */
+    commandTimeout?: number;
 }
 
 /**
@@ -666,6 +720,18 @@ declare class E_LOCK_CLOSED extends Exception {
     static message: string;
     constructor(_args?: unknown, options?: LockErrorOptions);
 }
+/**
+ * The addon can't be loaded here: there is none for this platform, its package wasn't installed, or it doesn't fit. Thrown
+ * when the package is imported. The message says what to do, `cause` is what went wrong below.
+ */
+declare class E_LOCK_UNSUPPORTED_PLATFORM extends Exception {
+    static code: string;
+    static status: number;
+    /**
+     * @param args - Why, in words
+     */
+    constructor(args: [string], options?: LockErrorOptions);
+}
 
 type errors_d_E_LOCK_CLOSED = E_LOCK_CLOSED;
 declare const errors_d_E_LOCK_CLOSED: typeof E_LOCK_CLOSED;
@@ -673,10 +739,12 @@ type errors_d_E_LOCK_NOT_OWNED = E_LOCK_NOT_OWNED;
 declare const errors_d_E_LOCK_NOT_OWNED: typeof E_LOCK_NOT_OWNED;
 type errors_d_E_LOCK_STORAGE_ERROR = E_LOCK_STORAGE_ERROR;
 declare const errors_d_E_LOCK_STORAGE_ERROR: typeof E_LOCK_STORAGE_ERROR;
+type errors_d_E_LOCK_UNSUPPORTED_PLATFORM = E_LOCK_UNSUPPORTED_PLATFORM;
+declare const errors_d_E_LOCK_UNSUPPORTED_PLATFORM: typeof E_LOCK_UNSUPPORTED_PLATFORM;
 declare const errors_d_InvalidArgumentsException: typeof InvalidArgumentsException;
 type errors_d_LockErrorOptions = LockErrorOptions;
 declare namespace errors_d {
-  export { errors_d_E_LOCK_CLOSED as E_LOCK_CLOSED, errors_d_E_LOCK_NOT_OWNED as E_LOCK_NOT_OWNED, errors_d_E_LOCK_STORAGE_ERROR as E_LOCK_STORAGE_ERROR, errors_d_InvalidArgumentsException as InvalidArgumentsException };
+  export { errors_d_E_LOCK_CLOSED as E_LOCK_CLOSED, errors_d_E_LOCK_NOT_OWNED as E_LOCK_NOT_OWNED, errors_d_E_LOCK_STORAGE_ERROR as E_LOCK_STORAGE_ERROR, errors_d_E_LOCK_UNSUPPORTED_PLATFORM as E_LOCK_UNSUPPORTED_PLATFORM, errors_d_InvalidArgumentsException as InvalidArgumentsException };
   export type { errors_d_LockErrorOptions as LockErrorOptions };
 }
 
@@ -717,7 +785,6 @@ interface ConfigureCommand {
     };
     logger: {
         logError(message: string): void;
-        warning(message: string): void;
     };
     createCodemods(): Promise<ConfigureCodemods>;
 }
@@ -806,19 +873,6 @@ interface DatabaseStoreConfig extends Omit<DatabaseTableOptions, 'tableName' | '
      */
     autoCreateTable?: boolean;
 }
-/**
- * Options of a store that keeps its locks in a DynamoDB table.
- */
-interface DynamoDbOptions {
-    /** The table that holds the locks. */
-    table: {
-        name: string;
-    };
-    /** A client: the `DynamoDBClient` of `@aws-sdk/client-dynamodb`. */
-    connection: {
-        send(command: object): Promise<unknown>;
-    };
-}
 
 /**
  * Declares the config of the locks (`config/lock.ts`) and checks it: the stores, which of them is the default, and
@@ -868,10 +922,11 @@ declare const stores: {
      */
     database(config?: DatabaseStoreConfig): ConfigProvider<StoreFactory>;
     /**
-     * Keeps locks in a DynamoDB table. Not available yet: resolving it rejects with `E_LOCK_STORE_UNAVAILABLE`.
+     * Keeps locks in a DynamoDB table, over the app's own client. Resolving it asks nothing of DynamoDB. The table is made
+     * with the first lock if it is missing, unless `table.autoCreate` is `false`.
      */
-    dynamodb(_config: DynamoDbOptions): ConfigProvider<StoreFactory>;
+    dynamodb(config: DynamoDbOptions): ConfigProvider<StoreFactory>;
 };
 
 export { E_LOCK_NOT_OWNED, E_LOCK_STORAGE_ERROR, Lock, LockFactory, Verrou, configure, defineConfig, errors_d as errors, stores };
-export type { AtomicDatabaseAdapter, ConfigProvider, ConfigProviderApp, ConfigureCodemods, ConfigureCommand, DatabaseAdapter, DatabaseConnectionOptions, DatabaseOptions, DatabaseStoreConfig, DatabaseStoreOptions, DatabaseTableOptions, DatabaseTlsOptions, Duration, DynamoDbOptions, KnexConnection, KnexStoreOptions, KnownStoresConfig, LockAcquireOptions, LockConfig, LockFactoryOptions, LockStore, Logger, MemoryStoreOptions, RedisClusterOptions, RedisConnection, RedisConnectionOptions, RedisServerOptions, RedisStoreConfig, RedisStoreOptions, RedisTlsOptions, RedisUrlOptions, ResolvedLockConfig, RetryConfig, RunResult, SerializedLock, StoreFactory, VerrouConfig };
+export type { AtomicDatabaseAdapter, ConfigProvider, ConfigProviderApp, ConfigureCodemods, ConfigureCommand, DatabaseAdapter, DatabaseConnectionOptions, DatabaseOptions, DatabaseStoreConfig, DatabaseStoreOptions, DatabaseTableOptions, DatabaseTlsOptions, Duration, DynamoDbConnection, DynamoDbOptions, DynamoDbTable, KnexConnection, KnexStoreOptions, KnownStoresConfig, KyselyConnection, KyselyOptions, LockAcquireOptions, LockConfig, LockFactoryOptions, LockStore, Logger, MemoryStoreOptions, RedisClusterOptions, RedisConnection, RedisConnectionOptions, RedisServerOptions, RedisStoreConfig, RedisStoreOptions, RedisTlsOptions, RedisUrlOptions, ResolvedLockConfig, RetryConfig, RunResult, SerializedLock, StoreFactory, VerrouConfig };

@@ -5,7 +5,12 @@ import { assert } from '@japa/assert'
 import { fileSystem } from '@japa/file-system'
 import { configure, processCLIArgs, run } from '@japa/runner'
 
-const SUITES = ['unit', 'stores', 'faults', 'redis', 'database', 'adonis', 'lifecycle', 'types']
+import { record } from './record.js'
+
+const SUITES = [
+  ...['unit', 'stores', 'faults', 'redis', 'database', 'dynamodb'],
+  ...['adonis', 'lifecycle', 'types', 'package', 'docs'],
+]
 
 processCLIArgs(process.argv.slice(2))
 configure({
@@ -15,7 +20,7 @@ configure({
     // Generous: a busy machine with two cores must not turn a slow test into a failing one.
     timeout: name === 'unit' ? 10_000 : 60_000,
   })),
-  plugins: [assert(), fileSystem()],
+  plugins: [assert(), fileSystem(), record()],
   forceExit: false,
 })
 

@@ -1,6 +1,8 @@
 /* eslint-disable @typescript-eslint/naming-convention -- errors are named after their codes, as everywhere in AdonisJS */
 import { Exception, InvalidArgumentsException } from '@poppinss/exception'
 
+import { recognizeCopies } from './copies.js'
+
 /**
  * Options of the error classes: the standard `ErrorOptions` plus AdonisJS's `code` and `status`.
  */
@@ -59,5 +61,26 @@ export class E_LOCK_CLOSED extends Exception {
     super(undefined, options)
   }
 }
+
+/**
+ * The addon can't be loaded here: there is none for this platform, its package wasn't installed, or it doesn't fit. Thrown
+ * when the package is imported. The message says what to do, `cause` is what went wrong below.
+ */
+export class E_LOCK_UNSUPPORTED_PLATFORM extends Exception {
+  static override code = 'E_LOCK_UNSUPPORTED_PLATFORM'
+  static override status = 500
+
+  /**
+   * @param args - Why, in words
+   */
+  constructor(args: [string], options?: LockErrorOptions) {
+    super(`The lock engine can't be loaded on ${args[0]}`, options)
+  }
+}
+
+recognizeCopies(E_LOCK_NOT_OWNED, 'E_LOCK_NOT_OWNED')
+recognizeCopies(E_LOCK_STORAGE_ERROR, 'E_LOCK_STORAGE_ERROR')
+recognizeCopies(E_LOCK_CLOSED, 'E_LOCK_CLOSED')
+recognizeCopies(E_LOCK_UNSUPPORTED_PLATFORM, 'E_LOCK_UNSUPPORTED_PLATFORM')
 
 export { InvalidArgumentsException }

@@ -17,7 +17,6 @@ export type {
   ConfigProvider,
   ConfigProviderApp,
   DatabaseStoreConfig,
-  DynamoDbOptions,
   KnownStoresConfig,
   LockConfig,
   RedisStoreConfig,

@@ -1,3 +1,4 @@
+import { recognizeCopies } from './copies.js'
 import { ENDLESS, parseDuration } from './duration.js'
 import { BY_NAME, Lease, SCOPE, SETTLED } from './engine/lease.js'
 import type { AcquireRequest, LockEngine, Waited } from './engine/lease.js'
@@ -282,7 +283,7 @@ export class Lock {
       // A promise has told, or will tell, by itself.
       if (isFirst && !(started instanceof Promise)) this.#isFirstUnderWay = false
     }
-    if (started instanceof Lease) this.#take(started, isFirst)
+    if (started !== null && !(started instanceof Promise)) this.#take(started, isFirst)
     return started
   }
 
@@ -366,6 +367,8 @@ export class Lock {
     }
   }
 }
+
+recognizeCopies(Lock, 'Lock')
 
 /** One chance; a timeout that the factory sets still counts, for stores that may hang. */
 function once({ timeout }: ResolvedLockConfig['retry']): ResolvedLockConfig['retry'] {

@@ -1,3 +1,4 @@
+import { recognizeCopies } from './copies.js'
 import { parseDuration } from './duration.js'
 import { anchors } from './engine/anchors.js'
 import { nativeStores } from './engine/native_stores.js'
@@ -72,3 +73,5 @@ export class LockFactory {
     engineOf(this.#store).close(this.#config)
   }
 }
+
+recognizeCopies(LockFactory, 'LockFactory')

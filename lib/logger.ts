@@ -1,3 +1,4 @@
+import { shared } from './copies.js'
 import type { Logger } from './types/main.js'
 
 const ignore = () => {}
@@ -5,7 +6,7 @@ const ignore = () => {}
 /**
  * The logger of those who gave none.
  */
-export const noopLogger: Logger = {
+export const noopLogger: Logger = shared('no logger', () => ({
   child: () => noopLogger,
   trace: ignore,
   debug: ignore,
@@ -14,7 +15,7 @@ export const noopLogger: Logger = {
   error: ignore,
   fatal: ignore,
   isLevelEnabled: () => false,
-}
+}))
 
 /**
  * The logger under which this package logs.

@@ -1,8 +1,8 @@
 /**
  * The addon, and the table of tickets: numbers that stand for acquires while they wait natively. The only file that
- * imports the addon.
+ * has the addon loaded.
  */
-import * as binding from '#binding'
+import { loadBinding } from './binding.js'
 import { E_LOCK_STORAGE_ERROR, InvalidArgumentsException } from './errors.js'
 
 /** The statuses and the shared numbers of `src/node/engine.rs` and `src/node/buffer.rs`. */
@@ -67,7 +67,9 @@ interface HotPath {
   serverRelease(server: number, key: string, owner: string, endsAt: number, ticket: number): void
 }
 
-/** One per thread: worker threads evaluate this module anew. */
+const binding = loadBinding()
+
+/** One per thread and copy of this module: worker threads evaluate it anew. */
 export const environment = binding.open(numbers, collect)
 export const native = binding
 export const hot = {} as HotPath

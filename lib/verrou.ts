@@ -1,3 +1,4 @@
+import { recognizeCopies } from './copies.js'
 import { engineOf } from './engine/resolve.js'
 import { InvalidArgumentsException } from './errors.js'
 import { LockFactory } from './lock_factory.js'
@@ -118,6 +119,8 @@ export class Verrou<KnownStores extends Record<string, StoreFactory>> {
     return store
   }
 }
+
+recognizeCopies(Verrou, 'Verrou')
 
 function assertConfig(config: { default: PropertyKey; stores: object }): void {
   const { stores, default: name } = config ?? {}

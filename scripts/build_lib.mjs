@@ -8,7 +8,7 @@
 import { execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs'
 import { readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import { rollup } from 'rollup'
@@ -63,8 +63,34 @@ for (const [file, content] of Object.entries(DECLARED_IN_INDEX)) {
   writeFileSync(join(staging, file), content)
 }
 
+for (const { types } of Object.values(readManifest().exports)) {
+  if (types !== undefined) writeForCommonJs(types)
+}
+
 mkdirSync(build, { recursive: true })
 for (const entry of readdirSync(build)) {
   if (entry !== 'native' && !entry.endsWith('.tgz')) rmSync(join(build, entry), { recursive: true })
 }
 for (const entry of readdirSync(staging)) renameSync(join(staging, entry), join(build, entry))
+
+function readManifest() {
+  return JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+}
+
+/**
+ * CommonJS gets the same declarations, not twins. Those TypeScripts that take every `require` of an ES module for an error
+ * (`module: node16`) would report it in each file of an app; here it is answered once.
+ */
+function writeForCommonJs({ require: target, default: source }) {
+  const text = readFileSync(source === './index.d.ts' ? join(root, source) : staged(source), 'utf8')
+  const path = relative(dirname(target), source).replace(/\.d\.ts$/, '.js')
+  const specifier = path.startsWith('.') ? path : `./${path}`
+  const names = /^export default|default }/m.test(text) ? ['*', '{ default }'] : ['*']
+  const lines = names.map((name) => `// @ts-ignore\nexport ${name} from '${specifier}'\n`)
+  writeFileSync(staged(target), lines.join(''))
+}
+
+/** Where a file lies before it is moved to build/. */
+function staged(path) {
+  return join(staging, relative('./build', path))
+}

@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# Packs what a build has made into build/loquet.tgz: the package as people install it, under a name that stays the same
-# from version to version. The examples depend on it.
+# Packs what a build has made into build/loquet.tgz: the package with the binary of this machine inside, under a name that
+# stays the same from version to version. The examples depend on it.
 #
-# Usage: scripts/pack.sh
+# Usage: scripts/pack.sh [--published]
+#   --published   besides, into npm/: what would be published, the package without a binary and that of this platform
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-if [ ! -f build/index.js ] || ! compgen -G 'build/native/*.node' >/dev/null; then
-  echo 'Nothing to pack: run "npm run build" first' >&2
-  exit 1
-fi
-
-# An earlier tarball lies where the package's files are and would end up inside the new one.
-rm -f build/loquet.tgz
+# pack FOLDER DESTINATION
+pack() {
+  npm pack "$1" --silent --ignore-scripts --pack-destination "$2" >/dev/null
+}
 
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
-npm pack --silent --ignore-scripts --pack-destination "$directory" >/dev/null
+
+node scripts/stage.mjs --self-contained --to "$directory/stage"
+pack "$directory/stage/loquet" "$directory"
 
 contents=$(tar -tzf "$directory"/loquet-*.tgz)
 for file in package/package.json package/index.d.ts package/build/index.js 'package/build/native/.*\.node'; do
@@ -28,3 +28,13 @@ done
 
 mv "$directory"/loquet-*.tgz build/loquet.tgz
 echo "build/loquet.tgz: $(wc -c <build/loquet.tgz) bytes, $(wc -l <<<"$contents") files"
+
+if [ "${1:-}" != --published ]; then exit; fi
+node scripts/stage.mjs
+for binary in npm/*/*.node npm/loquet; do
+  case $binary in
+    *.node) pack "./$(dirname "$binary")" npm ;;
+    *) pack "./$binary" npm ;;
+  esac
+done
+wc -c npm/*.tgz

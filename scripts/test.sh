@@ -20,6 +20,7 @@ typings_are_fresh() {
   fi
 }
 step 'Typings at the root are those of the code' typings_are_fresh
+loud_step 'Size of the addon' node scripts/check_size.mjs
 
 bash scripts/test_rust.sh
 bash scripts/test_node.sh

@@ -16,6 +16,8 @@ const ENTRIES = [
   'loquet/drivers/redis',
   'loquet/drivers/database',
   'loquet/drivers/knex',
+  'loquet/drivers/kysely',
+  'loquet/drivers/dynamodb',
   'loquet/test_suite',
 ]
 
@@ -28,7 +30,12 @@ test.group('Public types', (group) => {
   group.setup(async () => {
     consumer = await createConsumer({
       installedAs: ['loquet'],
-      aliases: { '@verrou/core': '@verrou/core', 'adonis-lock': 'adonis-lock' },
+      aliases: {
+        '@verrou/core': '@verrou/core',
+        'adonis-lock': 'adonis-lock',
+        'kysely': 'kysely',
+        '@aws-sdk/client-dynamodb': '@aws-sdk/client-dynamodb',
+      },
     })
     for (const name of files) await consumer.write(`assertions/${name}`, read(name))
     return () => consumer.remove()

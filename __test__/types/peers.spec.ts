@@ -16,6 +16,8 @@ const ENTRIES: Record<string, string> = {
   '@verrou/core/drivers/redis': 'loquet/drivers/redis',
   '@verrou/core/drivers/database': 'loquet/drivers/database',
   '@verrou/core/drivers/knex': 'loquet/drivers/knex',
+  '@verrou/core/drivers/kysely': 'loquet/drivers/kysely',
+  '@verrou/core/drivers/dynamodb': 'loquet/drivers/dynamodb',
   '@verrou/core/test_suite': 'loquet/test_suite',
   'adonis-lock': 'loquet',
   'adonis-lock/types': 'loquet/types',
@@ -24,10 +26,10 @@ const ENTRIES: Record<string, string> = {
 }
 
 /** Entries that come with the stores of other storages. */
-const COMING_ENTRIES = ['@verrou/core/drivers/dynamodb', '@verrou/core/drivers/kysely']
+const COMING_ENTRIES: string[] = []
 
 /** Names of `./types` that come with the stores whose options they are. */
-const COMING_NAMES = ['KyselyOptions']
+const COMING_NAMES: string[] = []
 
 /** Public members of the peers that ours don't have, and why. */
 const LEFT_OUT: Record<string, string> = {
@@ -65,6 +67,7 @@ const PROMISED: Record<string, string[]> = {
     'DynamoDbOptions',
     'RedisStoreOptions',
     'KnexStoreOptions',
+    'KyselyOptions',
   ],
   'loquet/lock_provider': ['default'],
   'loquet/services/main': ['default'],
@@ -72,6 +75,8 @@ const PROMISED: Record<string, string[]> = {
   'loquet/drivers/redis': ['redisStore', 'RedisStore'],
   'loquet/drivers/database': ['DatabaseStore', 'NativeDatabaseStore', 'databaseStore'],
   'loquet/drivers/knex': ['knexStore', 'KnexAdapter'],
+  'loquet/drivers/kysely': ['kyselyStore', 'KyselyAdapter'],
+  'loquet/drivers/dynamodb': ['dynamodbStore', 'DynamoDBStore'],
   'loquet/test_suite': ['registerStoreTestSuite'],
 }
 

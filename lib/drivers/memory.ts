@@ -1,5 +1,7 @@
+import { recognizeCopies } from '../copies.js'
 import { ENDLESS, parseDuration } from '../duration.js'
 import { BY_NAME, Lease } from '../engine/lease.js'
+import { nativeStores } from '../engine/native_stores.js'
 import { SpaceEngine } from '../engine/space_engine.js'
 import { encodeKey } from '../key.js'
 import { assertKey, invalid } from '../validation.js'
@@ -21,13 +23,6 @@ export interface MemoryStoreOptions {
 const METHODS = ['save', 'delete', 'forceDelete', 'exists', 'extend'] as const
 
 /**
- * The native engine of a memory store; nothing for other stores.
- *
- * @internal
- */
-export let spaceEngineOf: (store: LockStore) => SpaceEngine | undefined
-
-/**
  * Keeps locks in the memory of this process. Nothing leaves it and nothing outlives it.
  */
 export class MemoryStore implements LockStore {
@@ -39,6 +34,7 @@ export class MemoryStore implements LockStore {
       throw invalid('memory store option "shared"', 'a non-empty string', shared)
     }
     this.#engine = shared === undefined ? new SpaceEngine() : SpaceEngine.shared(shared)
+    nativeStores.set(this, { engine: () => this.#engineToUse(), announce() {} })
   }
 
   /**
@@ -94,15 +90,14 @@ export class MemoryStore implements LockStore {
     return this.#engine.census()
   }
 
-  static {
-    spaceEngineOf = (store) => {
-      if (!(typeof store === 'object' && #engine in store)) return undefined
-      // Somebody who overrides a method wants it to be called.
-      const isPlain = METHODS.every((method) => store[method] === MemoryStore.prototype[method])
-      return isPlain ? store.#engine : undefined
-    }
+  #engineToUse(): SpaceEngine | undefined {
+    // Somebody who overrides a method wants it to be called.
+    const isPlain = METHODS.every((method) => this[method] === MemoryStore.prototype[method])
+    return isPlain ? this.#engine : undefined
   }
 }
+
+recognizeCopies(MemoryStore, 'MemoryStore')
 
 /**
  * A factory of memory stores. Each call of `factory` makes a lock space of its own, unless it is `shared`.

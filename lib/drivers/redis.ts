@@ -1,3 +1,4 @@
+import { recognizeCopies } from '../copies.js'
 import { ServerEngine } from '../engine/server_engine.js'
 import { native } from '../native.js'
 import type { RedisStoreOptions } from '../types/main.js'
@@ -54,6 +55,8 @@ export class RedisStore extends NativeStore {
     }
   }
 }
+
+recognizeCopies(RedisStore, 'RedisStore')
 
 /**
  * A factory of redis stores: `redisStore({ connection })` with an ioredis instance, `redisStore({ url })`, or plain

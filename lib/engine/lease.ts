@@ -35,10 +35,10 @@ export class Lease {
 }
 
 /** How an engine tells a lock that an acquire of it has ended. */
-export const SETTLED = Symbol('settled')
+export const SETTLED: unique symbol = Symbol.for('loquet.settled')
 
 /** Under which settings a lock was made; all locks of one factory have the same. */
-export const SCOPE = Symbol('scope')
+export const SCOPE: unique symbol = Symbol.for('loquet.scope')
 
 /**
  * Whoever acquires: told synchronously, so that what the lock says about itself is true before any promise callback.

@@ -1,3 +1,4 @@
+import { shared } from '../copies.js'
 import type { Logger, LockStore } from '../types/main.js'
 import type { LockEngine } from './lease.js'
 
@@ -11,5 +12,5 @@ export interface NativeStore {
   announce(logger: Logger): void
 }
 
-/** Known to this copy of the package only; one that was made by another copy is used through its methods. */
-export const nativeStores = new WeakMap<LockStore, NativeStore>()
+/** Those of all copies of the package. */
+export const nativeStores = shared('native stores', () => new WeakMap<LockStore, NativeStore>())

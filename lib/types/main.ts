@@ -273,3 +273,4 @@ export interface RedisUrlOptions extends RedisServerOptions {
 export type RedisStoreOptions = RedisConnectionOptions | RedisUrlOptions | RedisClusterOptions
 
 export type * from './database.js'
+export type * from './dynamodb.js'

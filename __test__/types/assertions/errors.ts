@@ -14,7 +14,11 @@ check<Equal<typeof errors.InvalidArgumentsException, typeof InvalidArgumentsExce
 check<
   Equal<
     keyof typeof errors,
-    'E_LOCK_NOT_OWNED' | 'E_LOCK_STORAGE_ERROR' | 'E_LOCK_CLOSED' | 'InvalidArgumentsException'
+    | 'E_LOCK_NOT_OWNED'
+    | 'E_LOCK_STORAGE_ERROR'
+    | 'E_LOCK_CLOSED'
+    | 'E_LOCK_UNSUPPORTED_PLATFORM'
+    | 'InvalidArgumentsException'
   >
 >()
 
@@ -25,6 +29,7 @@ export const thrown: Exception[] = [
   new E_LOCK_STORAGE_ERROR([{ message: 'The server is gone' }]),
   new E_LOCK_STORAGE_ERROR(['The server is gone'], { cause: new Error('cause'), status: 503 }),
   new errors.E_LOCK_CLOSED(),
+  new errors.E_LOCK_UNSUPPORTED_PLATFORM(['an island'], { cause: new Error('cause') }),
   new errors.InvalidArgumentsException('Invalid TTL'),
 ]
 check<
