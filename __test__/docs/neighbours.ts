@@ -1,0 +1,23 @@
+/** What an app of the samples has installed besides this package. */
+export const NEIGHBOURS = [
+  '@adonisjs/core',
+  '@adonisjs/lucid',
+  '@adonisjs/redis',
+  '@aws-sdk/client-dynamodb',
+  '@japa/assert',
+  '@japa/runner',
+  '@lukeed/ms',
+  '@poppinss/exception',
+  '@types/better-sqlite3',
+  '@types/node',
+  '@types/pg',
+  'better-sqlite3',
+  'ioredis',
+  'knex',
+  'kysely',
+  'luxon',
+  'mysql2',
+  'pg',
+  'pino',
+  'redlock',
+]
