@@ -1,5 +1,6 @@
 import { test } from '@japa/runner'
 import { Verrou, stores } from 'loquet'
+import { DynamoDBStore } from 'loquet/drivers/dynamodb'
 import { MemoryStore } from 'loquet/drivers/memory'
 
 /** An app whose container has nothing: these stores must not ask it for anything. */
@@ -56,28 +57,28 @@ test.group('AdonisJS | stores', () => {
     await second.release()
   })
 
-  test('C19: a store of a coming version says so when it is resolved: {store}')
+  test('dynamodb resolves to a store factory of the DynamoDB store, which asks for nothing', async ({
+    assert,
+  }) => {
+    const connection = { send: () => assert.fail('nobody wants a lock yet') as never }
+    const { driver } = await stores.dynamodb({ table: { name: 'locks' }, connection }).resolver(app)
+
+    assert.instanceOf(driver.factory(), DynamoDBStore)
+  })
+
+  test('C19: a config of the DynamoDB store that lacks something says so when the store is made')
     .with([
       {
-        store: 'dynamodb',
-        provider: () =>
-          stores.dynamodb({ table: { name: 'locks' }, connection: { send: async () => ({}) } }),
+        config: { table: { name: 'locks' } },
+        says: /option "connection" of the DynamoDB lock store/,
+      },
+      {
+        config: { connection: { send: async () => ({}) } },
+        says: /option "table" of the DynamoDB/,
       },
     ])
-    .run(async ({ assert }, { store, provider }) => {
-      const error = await provider()
-        .resolver(app)
-        .then(
-          () => null,
-          (reason: { code: string; message: string }) => reason
-        )
-
-      assert.equal(error?.code, 'E_LOCK_STORE_UNAVAILABLE')
-      assert.equal(
-        error?.message,
-        `The "${store}" lock store comes in a coming version of loquet. ` +
-          'The stores that work in this version are "memory" (stores.memory()), "redis" (stores.redis()), ' +
-          '"database" (stores.database()) and custom stores'
-      )
+    .run(async ({ assert }, { config, says }) => {
+      const { driver } = await stores.dynamodb(config as never).resolver(app)
+      assert.throws(() => driver.factory(), says)
     })
 })

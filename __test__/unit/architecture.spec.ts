@@ -14,6 +14,9 @@ import ts from 'typescript'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const LONGEST_FILE = 400
 
+/** What an app has or hasn't. */
+const CLIENTS = /^(@(adonisjs|japa|aws-sdk)\/|(ioredis|knex|kysely)$)/
+
 /** All files below a folder with a given ending, as paths relative to the repository. */
 function filesOf(folder: string, ending: string): string[] {
   return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
@@ -262,37 +265,45 @@ test.group('architecture | TypeScript', () => {
     )
   })
 
-  test('what `.`, the drivers and `./test_suite` load needs neither AdonisJS nor Japa nor ioredis', ({
+  test('what `.`, the drivers and `./test_suite` load needs neither AdonisJS nor Japa nor any client', ({
     assert,
   }) => {
-    for (const entry of ['index', 'drivers/memory', 'drivers/redis', 'test_suite']) {
+    for (const entry of [
+      'index',
+      'drivers/memory',
+      'drivers/redis',
+      'drivers/knex',
+      'drivers/kysely',
+      'test_suite',
+    ]) {
       const outside = reach(
         `build/${entry}.js`,
         (from, specifier) => join(dirname(from), specifier),
         ({ kind }) => kind === 'static'
       )
-      const found = [...outside].filter(([specifier]) =>
-        /^(@(adonisjs|japa)\/|ioredis)/.test(specifier)
-      )
+      const found = [...outside].filter(([specifier]) => CLIENTS.test(specifier))
       assert.deepEqual(found, [], entry)
     }
   })
 
-  test('the declarations of `.` and `./types` name no AdonisJS', ({ assert }) => {
+  test('the declarations of `.`, `./types` and the drivers name neither AdonisJS nor any client', ({
+    assert,
+  }) => {
     for (const entry of [
       'index.d.ts',
       'build/adonis/types.d.ts',
       'build/drivers/memory.d.ts',
       'build/drivers/redis.d.ts',
+      'build/drivers/knex.d.ts',
+      'build/drivers/kysely.d.ts',
+      'build/drivers/dynamodb.d.ts',
     ]) {
       const outside = reach(
         entry,
         (from, specifier) => join(dirname(from), specifier.replace(/\.js$/, '.d.ts')),
         () => true
       )
-      const found = [...outside].filter(([specifier]) =>
-        /^(@(adonisjs|japa)\/|ioredis)/.test(specifier)
-      )
+      const found = [...outside].filter(([specifier]) => CLIENTS.test(specifier))
       assert.deepEqual(found, [], entry)
     }
   })

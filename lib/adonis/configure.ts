@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
-import { DEFAULT_TABLE_NAME, unavailableReason } from './stores.js'
+import { join } from 'node:path'
+import { folder } from '../require.cjs'
+import { DEFAULT_TABLE_NAME } from './stores.js'
 
 /**
  * The part of AdonisJS's `Codemods` that `configure` uses.
@@ -41,7 +42,6 @@ export interface ConfigureCommand {
   }
   logger: {
     logError(message: string): void
-    warning(message: string): void
   }
   createCodemods(): Promise<ConfigureCodemods>
 }
@@ -68,7 +68,7 @@ const USUAL_ALIAS = '@adonisjs/lock'
 const MIGRATION_SUFFIX = '_create_locks_table.ts'
 
 /** The build copies the stubs to `build/stubs`. */
-const stubsRoot = fileURLToPath(new URL('../stubs', import.meta.url))
+const stubsRoot = join(folder, 'stubs')
 
 /** All packages that the app depends on, with the versions it asks for. */
 async function readDependencies(command: ConfigureCommand): Promise<Record<string, string>> {
@@ -154,11 +154,6 @@ export async function configure(command: ConfigureCommand): Promise<void> {
     command.exitCode = 1
     command.logger.logError(`Invalid lock store "${store}". Supported stores are: ${known}`)
     return
-  }
-
-  const reason = unavailableReason(store)
-  if (reason) {
-    command.logger.warning(`${reason}. Set LOCK_STORE=memory until then`)
   }
 
   const codemods = await command.createCodemods()

@@ -47,11 +47,11 @@ async function resolveStore(name: string, store: unknown, app: ConfigProviderApp
 /**
  * Resolves the stores of a config to store factories, all at once.
  *
- * A store that can't be resolved (an unknown connection, a package that isn't set up, a store that isn't available yet)
- * must not keep an app from booting that doesn't use it: tests run with the memory store while `redis` stays in the
- * config. So it becomes a store factory that throws the error whenever the store is wanted, and one line in the log. The
- * default store is different: without it hardly any lock can be made, and it is better to hear that when the app boots
- * than with the first lock. Its error is thrown at once.
+ * A store that can't be resolved (an unknown connection, a package that isn't set up) must not keep an app from booting
+ * that doesn't use it: tests run with the memory store while `redis` stays in the config. So it becomes a store factory that
+ * throws the error whenever the store is wanted, and one line in the log. The default store is different: without it hardly
+ * any lock can be made, and it is better to hear that when the app boots than with the first lock. Its error is thrown at
+ * once.
  *
  * @throws whatever the provider of the default store rejects with, untouched
  */

@@ -1,11 +1,9 @@
-import { RuntimeException } from '@poppinss/exception'
 import type { MemoryStoreOptions } from '../drivers/memory.js'
-import type { StoreFactory } from '../types/main.js'
+import type { DynamoDbOptions, StoreFactory } from '../types/main.js'
 import type {
   ConfigProvider,
   ConfigProviderApp,
   DatabaseStoreConfig,
-  DynamoDbOptions,
   RedisStoreConfig,
 } from './types.js'
 
@@ -14,36 +12,10 @@ import type {
  */
 export const DEFAULT_TABLE_NAME = 'locks'
 
-const AVAILABLE = ['memory', 'redis', 'database']
-
-/**
- * Says why a store can't be used in this version, or `null` if it can.
- */
-export function unavailableReason(storeName: string): string | null {
-  return AVAILABLE.includes(storeName)
-    ? null
-    : `The "${storeName}" lock store comes in a coming version of loquet. ` +
-        'The stores that work in this version are "memory" (stores.memory()), "redis" (stores.redis()), ' +
-        '"database" (stores.database()) and custom stores'
-}
-
 function createProvider(
   resolver: (app: ConfigProviderApp) => Promise<StoreFactory>
 ): ConfigProvider<StoreFactory> {
   return { type: 'provider', resolver }
-}
-
-/**
- * A provider that may stand in a config beside others: it rejects only when it is resolved, and what happens then is
- * up to `resolveStores`.
- */
-function createUnavailable(storeName: string): ConfigProvider<StoreFactory> {
-  return createProvider(async () => {
-    throw new RuntimeException(unavailableReason(storeName) ?? undefined, {
-      code: 'E_LOCK_STORE_UNAVAILABLE',
-      status: 500,
-    })
-  })
 }
 
 /**
@@ -86,9 +58,13 @@ export const stores = {
   },
 
   /**
-   * Keeps locks in a DynamoDB table. Not available yet: resolving it rejects with `E_LOCK_STORE_UNAVAILABLE`.
+   * Keeps locks in a DynamoDB table, over the app's own client. Resolving it asks nothing of DynamoDB. The table is made
+   * with the first lock if it is missing, unless `table.autoCreate` is `false`.
    */
-  dynamodb(_config: DynamoDbOptions): ConfigProvider<StoreFactory> {
-    return createUnavailable('dynamodb')
+  dynamodb(config: DynamoDbOptions): ConfigProvider<StoreFactory> {
+    return createProvider(async () => {
+      const { dynamodbStore } = await import('../drivers/dynamodb.js')
+      return { driver: dynamodbStore(config) }
+    })
   },
 }

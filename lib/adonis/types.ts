@@ -118,18 +118,3 @@ export interface DatabaseStoreConfig extends Omit<
    */
   autoCreateTable?: boolean
 }
-
-/**
- * Options of a store that keeps its locks in a DynamoDB table.
- */
-export interface DynamoDbOptions {
-  /** The table that holds the locks. */
-  table: {
-    name: string
-  }
-
-  /** A client: the `DynamoDBClient` of `@aws-sdk/client-dynamodb`. */
-  connection: {
-    send(command: object): Promise<unknown>
-  }
-}

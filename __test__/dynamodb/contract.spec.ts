@@ -1,0 +1,13 @@
+/**
+ * The rules of the contract, as they are tested with every store, on DynamoDB.
+ */
+import { registerContractFor } from '../contract/contract.js'
+import { startRunning, storeOf } from './tables.js'
+
+await registerContractFor({
+  title: 'DynamoDB',
+  start: startRunning,
+  createStore: (running) => storeOf(running),
+  isNative: false,
+  isWarmed: true,
+})
