@@ -181,6 +181,22 @@ export function registerOutages({ title, start, memories }: FailingKind): void {
 /** Registers those of servers that don't answer, and do later. */
 export function registerPauses(title: string, start: () => Promise<FailingServer>): void {
   test.group(`${title} | a server that does not answer`, () => {
+    test('C22: who waits for the same key of a paused server ends in time too, however many they are', async ({
+      assert,
+    }) => {
+      await withServer(start, async (server) => {
+        const factory = server.open({ commandTimeout: COMMAND_TIMEOUT })
+        await factory.createLock('k').run(() => {})
+        server.pause()
+        const waits = Array.from({ length: 50 }, () =>
+          assertStorageError(assert, () => factory.createLock('k').acquire())
+        )
+        await Promise.all(waits)
+        server.resume()
+        await assertUsable(assert, factory)
+      })
+    })
+
     test('C22: paused for longer than the timeouts: calls end in time, afterwards nothing is left', async ({
       assert,
     }) => {

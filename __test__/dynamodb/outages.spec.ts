@@ -5,7 +5,12 @@ import { test } from '@japa/runner'
 import { LockFactory, Verrou } from 'loquet'
 import { dynamodbStore } from 'loquet/drivers/dynamodb'
 
-import { assertAllFail, assertUsable, COMMAND_TIMEOUT } from '../contract/outage.js'
+import {
+  assertAllFail,
+  assertStorageError,
+  assertUsable,
+  COMMAND_TIMEOUT,
+} from '../contract/outage.js'
 import { isPending, runModule, sleep, until } from '../unit/observe.js'
 import { ACCOUNT, leasesOf, startRunning, storeOf } from './tables.js'
 import type { Running } from './tables.js'
@@ -47,6 +52,28 @@ test.group('DynamoDB | outages', () => {
       await server.restart()
       await assertUsable(assert, verrou.use('one'))
       await verrou.close()
+    })
+  })
+
+  test('C22: who waits for the same key ends in time too, however many they are', async ({
+    assert,
+  }) => {
+    await withServer(async (running) => {
+      const factory = factoryFor(running, COMMAND_TIMEOUT)
+      await until(() =>
+        factory
+          .createLock('k')
+          .acquireImmediately()
+          .catch(() => false)
+      )
+      await factory.createLock('k').forceRelease()
+      await running.server.kill()
+      const waits = Array.from({ length: 50 }, () =>
+        assertStorageError(assert, () => factory.createLock('k').acquire())
+      )
+      await Promise.all(waits)
+      await running.server.restart()
+      await assertUsable(assert, factory)
     })
   })
 

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 
+import { markOutOfTime } from '../engine/out_of_time.js'
 import { E_LOCK_STORAGE_ERROR } from '../errors.js'
 
 /** Pauses between attempts to take an acquisition back, and for how long it is attempted; in milliseconds. */
@@ -30,6 +31,7 @@ export class ClientCalls {
    * @throws E_LOCK_STORAGE_ERROR if there is none in time, or if it is an error
    */
   async answer<T>(millis: number, performed: Promise<T>): Promise<T> {
+    const startedAt = performance.now()
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
       const text = `no answer from ${this.#server} within ${millis} ms`
@@ -38,8 +40,13 @@ export class ClientCalls {
     try {
       return await Promise.race([performed, late])
     } catch (cause) {
-      if (cause instanceof E_LOCK_STORAGE_ERROR) throw cause
-      throw new E_LOCK_STORAGE_ERROR([cause instanceof Error ? cause : String(cause)], { cause })
+      const error =
+        cause instanceof E_LOCK_STORAGE_ERROR
+          ? cause
+          : new E_LOCK_STORAGE_ERROR([cause instanceof Error ? cause : String(cause)], { cause })
+      // Clients that try again by themselves stop a little earlier.
+      if (performance.now() - startedAt >= millis / 2) markOutOfTime(error)
+      throw error
     } finally {
       clearTimeout(timer)
     }

@@ -4,6 +4,7 @@ import { DeadlineTimer } from './deadline_timer.js'
 import { BY_NAME, type Lease } from './lease.js'
 import type { AcquireRequest, LockEngine, Waited } from './lease.js'
 import { AbortableWait, Wait } from './wait.js'
+import { isOutOfTime } from './out_of_time.js'
 import { environment, giveBackTicket, native, takeTicket, ticketsOf } from '../native.js'
 import { newOwner } from '../owner.js'
 import type { ShellEffect, ShellStep } from '#binding'
@@ -142,7 +143,7 @@ export class StoreEngine implements LockEngine {
       this.#ask(
         () => this.#store.save(key, owner, effect.ttl || null),
         (saved) => native.shellSaved(this.#shell, id, Boolean(saved)),
-        () => native.shellSaved(this.#shell, id)
+        (reason) => native.shellSaved(this.#shell, id, undefined, isOutOfTime(reason))
       )
     } else {
       this.#ask(
@@ -157,19 +158,19 @@ export class StoreEngine implements LockEngine {
   #ask<T>(
     call: () => T | Promise<T>,
     onAnswer: (answer: T) => ShellStep,
-    onThrown: () => ShellStep
+    onThrown: (reason: unknown) => ShellStep
   ): void {
     let answer: T | Promise<T>
     try {
       answer = call()
     } catch (reason) {
-      this.#perform(onThrown(), { reason })
+      this.#perform(onThrown(reason), { reason })
       return
     }
     if (isPromise(answer)) {
       answer.then(
         (value) => this.#perform(onAnswer(value)),
-        (reason: unknown) => this.#perform(onThrown(), { reason })
+        (reason: unknown) => this.#perform(onThrown(reason), { reason })
       )
     } else this.#perform(onAnswer(answer))
   }

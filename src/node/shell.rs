@@ -97,15 +97,17 @@ pub fn shell_acquire(
     Ok(step)
 }
 
-/// The store has answered a save: `true` for acquired, `false` for held, nothing if it threw.
+/// The store has answered a save: `true` for acquired, `false` for held, nothing if it threw. `hopeless`: those who wait for
+/// the key fail as well.
 #[napi]
-pub fn shell_saved(shell: u32, id: u32, acquired: Option<bool>) -> Result<ShellStep> {
+pub fn shell_saved(shell: u32, id: u32, acquired: Option<bool>, hopeless: Option<bool>) -> Result<ShellStep> {
     Environment::with(shell, |environment| {
         let shell = environment.shell(shell)?;
         let expires_at = shell.ends.remove(&id).flatten();
         let reply = match acquired {
             Some(true) => Ok(Save::Acquired(Lease { id: LeaseId::default(), expires_at })),
             Some(false) => Ok(Save::Held { until: None }),
+            None if hopeless == Some(true) => Err(thrown("save").out_of_time()),
             None => Err(thrown("save")),
         };
         Ok(shell.step(|machine, now, effects| machine.saved(now, id, reply, effects)))
