@@ -4,7 +4,8 @@
 # request was processed. May be run again at any time.
 #
 # Usage: npm run quickstart [-- [--adonis=6|7] [--tests]]
-#   --adonis=7   the same application on AdonisJS 7 (Node.js 24 or later), in tmp/adonis7
+#   --adonis=7   the same application on AdonisJS 7, in tmp/adonis7: on Node.js 24, which comes as a package where this is
+#                an older one
 #   --tests      type-check the application and run its own tests too; those of locks in Redis need redis-server
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -40,11 +41,7 @@ trap 'exit 143' TERM
 
 # --- What has to be there --------------------------------------------------------------------------------------------
 
-if [ "$adonis" = 7 ]; then
-  require_tools 24.0.0
-else
-  require_tools 20.19.0
-fi
+require_tools 20.19.0
 
 # --- The package -----------------------------------------------------------------------------------------------------
 
@@ -55,32 +52,24 @@ step 'Pack the package' bash scripts/pack.sh
 # --- The application -------------------------------------------------------------------------------------------------
 
 app=examples/adonis
-
-# The sources of examples/adonis with what AdonisJS 7 wants otherwise laid over them. Installed dependencies stay.
-copy_application() {
-  mkdir -p tmp/adonis7 &&
-    find tmp/adonis7 -mindepth 1 -maxdepth 1 ! -name node_modules -exec rm -rf {} + &&
-    tar -C examples/adonis -cf - --exclude=./node_modules --exclude=./build --exclude=./tmp \
-      --exclude=./adonis7 --exclude=./.env . | tar -C tmp/adonis7 -xf - &&
-    cp -R examples/adonis/adonis7/. tmp/adonis7
-}
 if [ "$adonis" = 7 ]; then
   app=tmp/adonis7
-  step 'Copy the application for AdonisJS 7' copy_application
 fi
 
+# With the programs of its packages first in the PATH: a Node.js may be among them.
 in_app() {
-  (cd "$app" && "$@")
+  (cd "$app" && PATH=$PWD/node_modules/.bin:$PATH && "$@")
 }
 
-step "Install it into $app" in_app npm run reinstall
+step "Install it into $app" node scripts/example_app.mjs "adonis$adonis"
 if $with_tests; then
   step "Type-check $app" in_app npm run typecheck
+  step 'Prepare SQLite for the tests' node scripts/example_app.mjs "adonis$adonis" --sqlite
   if command -v "${LOQUET_REDIS_SERVER:-redis-server}" >/dev/null; then
     step "Test $app" in_app npm test
   else
     echo 'redis-server is missing: the tests of locks in Redis are left out'
-    step "Test $app with locks in memory" in_app npm test functional
+    step "Test $app without locks in Redis" in_app npm test functional database dynamodb
   fi
 fi
 
@@ -144,7 +133,8 @@ port=$(node -e '
 url=http://127.0.0.1:$port
 
 cd "$app"
-NODE_ENV=development HOST=127.0.0.1 PORT=$port LOG_LEVEL=info LOCK_STORE=memory PAYMENT_TIME=2000 \
+PATH=$PWD/node_modules/.bin:$PATH \
+  NODE_ENV=development HOST=127.0.0.1 PORT=$port LOG_LEVEL=info LOCK_STORE=memory PAYMENT_TIME=2000 \
   APP_KEY=$(node -p 'crypto.randomBytes(24).toString("hex")') \
   node --import '#typescript' --enable-source-maps bin/server.ts >"$logs/server" 2>&1 &
 server=$!

@@ -16,7 +16,10 @@ fi
 loud_step 'TypeScript: format' npx prettier --check .
 loud_step 'TypeScript: lints' npm run --silent lint
 loud_step 'TypeScript: types' npm run --silent typecheck
+step 'SQLite for the tests' node scripts/sqlite.mjs
 loud_step 'Node.js: all suites; Redis: standalone, TLS, sentinels, cluster; PostgreSQL, PgBouncer, MariaDB, SQLite' node --import tsx __test__/run.ts
+
+loud_step 'docs/rules.md is what these tests show' node scripts/rules_table.mjs --check
 
 step 'Pack the package' bash scripts/pack.sh
 
@@ -24,14 +27,20 @@ step 'Pack the package' bash scripts/pack.sh
 in_folder() {
   (cd "$1" && shift && "$@")
 }
-step 'Example for AdonisJS 6: install' in_folder examples/adonis npm run reinstall
+step 'Example for AdonisJS 6: install' node scripts/example_app.mjs adonis6 --sqlite
 loud_step 'Example for AdonisJS 6: types' in_folder examples/adonis npm run typecheck
 loud_step 'Example for AdonisJS 6: tests' in_folder examples/adonis npm test
 loud_step 'Example for AdonisJS 6: PostgreSQL' in_folder examples/adonis node ../../scripts/with_database.mjs pg npm test database
 loud_step 'Example for AdonisJS 6: MariaDB' in_folder examples/adonis node ../../scripts/with_database.mjs mysql npm test database
-step 'Example without AdonisJS: install' in_folder examples/plain-node npm run reinstall
+loud_step 'Empty app of AdonisJS 6, configured for each store' node __test__/adonis/configured_apps.mjs --adonis=6
+
+step 'Example for AdonisJS 7, Node.js 24: install' node scripts/example_app.mjs adonis7 --sqlite
+loud_step 'Example for AdonisJS 7: types' in_folder tmp/adonis7 npm run typecheck
+loud_step 'Example for AdonisJS 7: tests' in_folder tmp/adonis7 npm test
+loud_step 'Empty app of AdonisJS 7, configured for each store' node __test__/adonis/configured_apps.mjs --adonis=7
+loud_step 'AdonisJS 7: tests of the package' node __test__/adonis/adonis7.mjs
+
+step 'Example without AdonisJS: install' node scripts/example_app.mjs plain-node --sqlite
 loud_step 'Example without AdonisJS: tests' in_folder examples/plain-node npm test
 loud_step 'Example without AdonisJS: PostgreSQL' in_folder examples/plain-node node ../../scripts/with_database.mjs pg npm run test:database
 loud_step 'Example without AdonisJS: MariaDB' in_folder examples/plain-node node ../../scripts/with_database.mjs mysql npm run test:database
-
-loud_step 'AdonisJS 7 on Node.js 24' node __test__/adonis/adonis7.mjs build/loquet.tgz

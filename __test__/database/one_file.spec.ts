@@ -3,7 +3,7 @@
  * would not keep them apart, and closing the file would free them.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
@@ -33,6 +33,24 @@ function canWrite(file: string): boolean {
   return (
     execFileSync(process.execPath, ['-e', program, file], { cwd, encoding: 'utf8' }) === 'free\n'
   )
+}
+
+/** How often this process has the database, or a file beside it, open. */
+function descriptorsOf(file: string): number {
+  const folder = '/proc/self/fd'
+  if (!existsSync(folder)) return 0
+  return readdirSync(folder).filter((name) => {
+    const target = readlinkOf(join(folder, name))
+    return target === file || target === `${file}-shm`
+  }).length
+}
+
+function readlinkOf(path: string): string | undefined {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return undefined
+  }
 }
 
 for (const mode of MODES) {
@@ -95,8 +113,10 @@ for (const mode of MODES) {
       await uses()
       assert.isFalse(canWrite(file))
       app.exec('COMMIT')
-      await uses()
       assert.isTrue(canWrite(file))
+      // What stays open is used again.
+      for (let round = 0; round < 5; round++) await uses()
+      assert.isAtMost(descriptorsOf(file), 10)
     })
 
     test('C1: both write at once, and so does another process: nothing is lost or damaged', async ({

@@ -6,23 +6,23 @@ import { test } from '@japa/runner'
 import { LockFactory } from 'loquet'
 import { redisStore } from 'loquet/drivers/redis'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { assertRight } from '../faults/checker.js'
-import type { CheckOptions } from '../faults/checker.js'
 import { now } from '../faults/history.js'
-import { Random, withSeed } from '../faults/random.js'
-import { Fleet } from '../fleet/fleet.js'
-import type { FleetOrder } from '../fleet/fleet.js'
+import type { Random } from '../faults/random.js'
+import type { Fleet, FleetOrder } from '../fleet/fleet.js'
 import type { MemberOrder } from '../fleet/orders.js'
+import {
+  assertHistory,
+  countToTheEnd,
+  DOWN,
+  killAndReplace,
+  killWaiters,
+  TIMEOUT,
+  withFleetOn,
+} from '../fleet/scenarios.js'
 import { hasNoLeases, isFree, keysOf } from './fleet/keys.js'
 import { wayTo } from './fleet/open.js'
 import { startStandalone } from './servers.js'
 import type { RedisServer } from './servers.js'
-
-/** Milliseconds that a test may take on a machine that has other things to do. */
-const TIMEOUT = 150_000
-
-/** Errors that a server which comes and goes may lead to. */
-const DOWN = ['E_LOCK_STORAGE_ERROR']
 
 /** What is common to the members of these tests unless they say otherwise. */
 function orderFor(server: RedisServer, more: Partial<MemberOrder> = {}): FleetOrder {
@@ -40,24 +40,11 @@ function orderFor(server: RedisServer, more: Partial<MemberOrder> = {}): FleetOr
 }
 
 /** Runs a test with a server and a fleet of its own. */
-async function withFleet(
+function withFleet(
   args: string[],
   run: (fleet: Fleet, server: RedisServer, random: Random) => Promise<void>
 ): Promise<void> {
-  await withSeed(async (seed) => {
-    const server = await startStandalone({ args })
-    const fleet = new Fleet(seed)
-    try {
-      await run(fleet, server, new Random(seed))
-    } finally {
-      await fleet.remove()
-      await server.stop()
-    }
-  })
-}
-
-function assertHistory(fleet: Fleet, options: Partial<CheckOptions> = {}) {
-  return assertRight(fleet.history.read(), { patience: 8_000, ...options })
+  return withFleetOn(() => startStandalone({ args }), run)
 }
 
 test.group('Redis | mixed fleet', (group) => {
@@ -80,15 +67,7 @@ test.group('Redis | mixed fleet', (group) => {
       await fleet.start(1, { ...base, way: prefixed, keyPrefix })
       await fleet.start(1, { ...base, way: plain, keyPrefix })
       await fleet.start(1, base)
-      fleet.go()
-      await fleet.completed()
-
-      const locks = fleet.members.reduce((sum, { granted }) => sum + granted, 0)
-      const skipped = fleet.members.reduce((sum, one) => sum + one.skipped, 0)
-      assert.equal(locks, fleet.members.length * base.tasks * rounds)
-      assert.equal(fleet.counted, locks - skipped)
-      const { granted } = assertHistory(fleet)
-      assert.equal(granted, locks)
+      await countToTheEnd(assert, fleet, fleet.members.length * base.tasks * rounds)
       assert.deepEqual(await keysOf(server), [])
     })
   })
@@ -140,24 +119,18 @@ test.group('Redis | killed', (group) => {
       async (fleet, server, random) => {
         const order = orderFor(server, { keys: ['one', 'two', 'three'], ttl: 1_500 })
         await fleet.start(6, order)
-        fleet.go()
-        await fleet.progress(1)
-        for (let round = 1; round <= 9; round++) {
-          if (round % 3 === 0) {
+        await killAndReplace(assert, fleet, random, {
+          orders: [order],
+          rounds: 9,
+          errors: DOWN,
+          async between(round) {
+            if (round % 3 !== 0) return false
             await server.kill()
             await sleep(random.integer(0, 300))
             await server.restart()
-          } else {
-            await fleet.kill(random.pick(fleet.running))
-            fleet.go(await fleet.start(1, order))
-          }
-          // Somebody, not everybody: a holder's lease outlives it.
-          await fleet.progressOfAny()
-        }
-        await fleet.progress(2)
-        await fleet.finish()
-        const { granted } = assertHistory(fleet, { errors: DOWN })
-        assert.isAtMost(fleet.counted, granted)
+            return true
+          },
+        })
         await fleet.waitUntil(() => hasNoLeases(server))
       }
     )
@@ -194,27 +167,9 @@ test.group('Redis | killed', (group) => {
       const ttl = 2_000
       // So seldom that whoever is skipped by the wake-ups is noticed.
       const order = orderFor(server, { keys: ['one'], ttl, delay: 60_000, work })
-      await fleet.start(20, order)
       const { host, port } = server
-      const factory = new LockFactory(redisStore({ host, port }).factory())
-      const lock = factory.createLock('one', 60_000)
-      assert.isTrue(await lock.acquire())
-      fleet.go()
-      // All of them wait.
-      await fleet.waitUntil(async () => {
-        const asked = fleet.history.read().filter(({ kind }) => kind === 'asked')
-        return asked.length === 20 * order.tasks
-      })
-      for (let killed = 0; killed < 5; killed++) await fleet.kill(random.pick(fleet.running))
-      await lock.release()
-      for (let killed = 0; killed < 5; killed++) {
-        await fleet.progressOfAny()
-        await fleet.kill(random.pick(fleet.running))
-      }
-      assert.lengthOf(fleet.running, 10)
-      await fleet.progress(2 * order.tasks)
-      await fleet.finish()
-      assertHistory(fleet)
+      const lock = new LockFactory(redisStore({ host, port }).factory()).createLock('one', 60_000)
+      await killWaiters(assert, fleet, random, { order, members: 20, lock, kills: 5 })
       await fleet.waitUntil(() => hasNoLeases(server))
     })
   })

@@ -34,6 +34,11 @@ export default defineConfig({
         files: ['tests/database/**/*.spec.{ts,js}'],
         timeout: 60_000,
       },
+      {
+        name: 'dynamodb',
+        files: ['tests/dynamodb/**/*.spec.{ts,js}'],
+        timeout: 60_000,
+      },
     ],
     forceExit: false,
   },

@@ -13,9 +13,9 @@ declare module '@adonisjs/core/types' {
  * Binds the lock manager to the container as the singleton `lock.manager`, made of `config/lock.ts` on first use, and
  * closes it when the app terminates.
  *
- * Closing ends all waiting acquires: they reject with `E_LOCK_CLOSED` (status 503). It happens in `shutdown`, which
- * AdonisJS calls once its HTTP server has answered all requests in flight: until then they may wait for locks and get
- * them. A request that waits longer than `drainTime` would keep the process from ending, so its wait is ended then.
+ * Closing ends all waiting acquires: they reject with `E_LOCK_CLOSED` (status 503). It happens once the HTTP server has
+ * answered all requests in flight: until then they may wait for locks and get them. A request that waits longer than
+ * `drainTime` would keep the process from ending, so its wait is ended then.
  */
 export default class LockProvider {
   /**
@@ -31,6 +31,9 @@ export default class LockProvider {
 
   #drainTimer?: NodeJS.Timeout
 
+  /** An app that was never started serves nobody. */
+  #isReady = false
+
   constructor(protected app: ApplicationService) {}
 
   register(): void {
@@ -38,14 +41,15 @@ export default class LockProvider {
       this.#manager = this.#createManager()
       return this.#manager as Promise<LockService>
     })
-    this.app.terminating(() => this.#limitDrain())
+    this.app.terminating(() => this.#terminate())
   }
 
   ready(): void {
-    // The hook has to run before that of the HTTP server, which waits for the requests. AdonisJS 6 calls the hooks in
-    // the order in which they were added, so that the one of `register` is early enough; AdonisJS 7 calls them in
-    // reverse order, and here the server has added its own already.
-    this.app.terminating(() => this.#limitDrain())
+    this.#isReady = true
+    // The HTTP server has added its own hook in between, which waits for the requests. AdonisJS 6 calls hooks in the order
+    // in which they were added, AdonisJS 7 in reverse order: either way one of ours comes before that of the server and
+    // one after it.
+    this.app.terminating(() => this.#terminate())
   }
 
   async shutdown(): Promise<void> {
@@ -53,8 +57,10 @@ export default class LockProvider {
     await this.#close()
   }
 
-  #limitDrain() {
-    this.#drainTimer ??= setTimeout(() => void this.#close(), this.drainTime).unref()
+  /** The second time, nobody is served any longer. Other providers may close what a store needs before our own shutdown. */
+  async #terminate() {
+    if (!this.#isReady || this.#drainTimer !== undefined) return this.shutdown()
+    this.#drainTimer = setTimeout(() => void this.#close(), this.drainTime).unref()
   }
 
   async #close() {

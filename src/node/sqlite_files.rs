@@ -6,12 +6,12 @@
 //! "How To Corrupt An SQLite Database File", 2.2.1, on sqlite.org.
 //!
 //! Linux has locks that belong to an open file instead, and are in the way of all others, those of the same process included
-//! (`F_OFD_SETLK`, see fcntl(2)). Ours are made such locks here, by replacing two system calls of our SQLite:
+//! (`F_OFD_SETLK`, see fcntl(2)). Ours are made such locks here, by replacing three system calls of our SQLite:
 //!
 //! - `fcntl`: SQLite keeps one account of its locks for each file, whichever of its descriptors it locks them by. So all
 //!   are locked by the same one: the first that a lock of that file was asked for.
-//! - `close`: a descriptor by which a file has been locked stays open as long as the file has a name. That costs one or two
-//!   descriptors for each connection that was opened, of which there are few.
+//! - `close`: a descriptor by which a file has been locked stays open as long as the file has a name.
+//! - `open`: takes such a descriptor again, if there is one.
 //!
 //! On Windows locks belong to handles anyway. Elsewhere nothing is done, and the app's own driver is used instead of ours
 //! where it may have the same file open (`lib/drivers/database/sqlite.ts`).
@@ -25,13 +25,14 @@ pub(super) fn keep_apart() {
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod linux {
     use std::collections::{HashMap, HashSet};
-    use std::ffi::{c_int, c_void};
+    use std::ffi::{c_char, c_int, c_void};
     use std::mem::{MaybeUninit, transmute};
     use std::ptr;
     use std::sync::{LazyLock, Mutex, MutexGuard, Once, PoisonError};
 
     use libsqlite3_sys::{sqlite3_syscall_ptr, sqlite3_vfs_find};
 
+    type Open = unsafe extern "C" fn(*const c_char, c_int, c_int) -> c_int;
     type Fcntl = unsafe extern "C" fn(c_int, c_int, *mut c_void) -> c_int;
     type Close = unsafe extern "C" fn(c_int) -> c_int;
 
@@ -68,9 +69,11 @@ mod linux {
                     return;
                 };
                 let lock = transmute::<Fcntl, sqlite3_syscall_ptr>(fcntl);
+                let enter = transmute::<Open, sqlite3_syscall_ptr>(open);
                 let leave = transmute::<Close, sqlite3_syscall_ptr>(close);
                 set(vfs, c"fcntl".as_ptr(), lock);
                 set(vfs, c"close".as_ptr(), leave);
+                set(vfs, c"open".as_ptr(), enter);
             }
         });
     }
@@ -119,6 +122,46 @@ mod linux {
             found.assume_init()
         };
         Some(((found.st_dev, found.st_ino), found.st_nlink as u64))
+    }
+
+    /// Takes the place of SQLite's own function around `open`.
+    ///
+    /// # Safety
+    /// As `open`: the path is a string of C.
+    unsafe extern "C" fn open(path: *const c_char, flags: c_int, mode: c_int) -> c_int {
+        // SAFETY: the path is passed on as it came.
+        if let Some(descriptor) = unsafe { left_open(path, flags) } {
+            return descriptor;
+        }
+        // SAFETY: the same.
+        unsafe { libc::open(path, flags, mode) }
+    }
+
+    /// A descriptor of that file which SQLite takes for closed.
+    ///
+    /// # Safety
+    /// The path is a string of C.
+    unsafe fn left_open(path: *const c_char, flags: c_int) -> Option<c_int> {
+        let mut files = files();
+        if files.closed.is_empty() || flags & libc::O_EXCL != 0 {
+            return None;
+        }
+        let mut found = MaybeUninit::<libc::stat>::uninit();
+        // SAFETY: the buffer is as large as it has to be, and is read only if the call has filled it.
+        let found = unsafe {
+            if libc::stat(path, found.as_mut_ptr()) != 0 {
+                return None;
+            }
+            found.assume_init()
+        };
+        let file = (found.st_dev, found.st_ino);
+        let descriptor = files.closed.iter().copied().find(|descriptor| {
+            // SAFETY: only asks.
+            let access = unsafe { libc::fcntl(*descriptor, libc::F_GETFL) } & libc::O_ACCMODE;
+            files.locked.get(descriptor) == Some(&file) && access == flags & libc::O_ACCMODE
+        })?;
+        files.closed.remove(&descriptor);
+        Some(descriptor)
     }
 
     /// Takes the place of `int close(int)`.

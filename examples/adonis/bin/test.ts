@@ -6,15 +6,21 @@ process.env.NODE_ENV = 'test'
 import { prettyPrintError } from '@adonisjs/core'
 import { configure, processCLIArgs, run } from '@japa/runner'
 import { createIgnitor } from './ignitor.js'
-import { redisServer } from '../tests/redis_server.js'
+import { dynamodbServer, redisServer } from '../tests/servers.js'
 
 /**
- * The locks of tests never get into a Redis server that is used otherwise.
+ * The locks of tests never get into servers that are used otherwise.
  */
-const port = await redisServer()
-process.env.REDIS_HOST = '127.0.0.1'
-process.env.REDIS_PORT = `${port ?? 1}`
-process.env.REDIS_PASSWORD = ''
+const [redisPort, dynamodbPort] = await Promise.all([redisServer(), dynamodbServer()])
+Object.assign(process.env, {
+  REDIS_HOST: '127.0.0.1',
+  REDIS_PORT: `${redisPort ?? 1}`,
+  REDIS_PASSWORD: '',
+  AWS_ENDPOINT_URL_DYNAMODB: `http://127.0.0.1:${dynamodbPort}`,
+  AWS_REGION: 'eu-central-1',
+  AWS_ACCESS_KEY_ID: 'nobody',
+  AWS_SECRET_ACCESS_KEY: 'nothing',
+})
 
 createIgnitor()
   .tap((app) => {

@@ -1,6 +1,11 @@
 import { args, BaseCommand, flags } from '@adonisjs/core/ace'
 import type { CommandOptions } from '@adonisjs/core/types/ace'
 
+/**
+ * Of the locks in the memory of a server nothing can be seen from here.
+ */
+const STORES = ['redis', 'database', 'dynamodb'] as const
+
 export default class OrderUnlock extends BaseCommand {
   static commandName = 'order:unlock'
   static description = 'Free the lock that an order has in a store, whoever holds it'
@@ -14,22 +19,19 @@ export default class OrderUnlock extends BaseCommand {
   @args.string({ description: 'The order' })
   declare orderId: string
 
-  @flags.string({ description: 'Where the lock is: redis or database', default: 'redis' })
+  @flags.string({ description: `Where the lock is: ${STORES.join(', ')}`, default: 'redis' })
   declare store: string
 
   async run() {
-    if (this.store !== 'redis' && this.store !== 'database') {
+    const store = STORES.find((name) => name === this.store)
+    if (!store) {
       this.exitCode = 1
-      this.logger.error('--store must be redis or database')
+      this.logger.error(`--store must be one of ${STORES.join(', ')}`)
       return
     }
 
     const { default: locks } = await import('@adonisjs/lock/services/main')
-
-    /**
-     * Not the default store: of the locks in the memory of a server nothing can be seen from here.
-     */
-    const lock = locks.use(this.store).createLock(`order.processing.${this.orderId}`)
+    const lock = locks.use(store).createLock(`order.processing.${this.orderId}`)
     if (!(await lock.isLocked())) {
       this.logger.info(`Order ${this.orderId} is not locked`)
       return

@@ -1,4 +1,5 @@
 import env from '#start/env'
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { defineConfig, stores } from '@adonisjs/lock'
 import { noopStore } from '#stores/noop_store'
 
@@ -11,6 +12,14 @@ const lockConfig = defineConfig({
 
     database: stores.database({
       tableName: 'locks',
+    }),
+
+    /**
+     * The client takes the region and the credentials from the environment, and connects with the first lock.
+     */
+    dynamodb: stores.dynamodb({
+      connection: new DynamoDBClient({}),
+      table: { name: 'locks' },
     }),
 
     memory: stores.memory(),

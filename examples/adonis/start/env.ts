@@ -27,7 +27,7 @@ export default await Env.create(new URL('../', import.meta.url), {
   /**
    * The store of `locks.createLock`.
    */
-  LOCK_STORE: Env.schema.enum(['redis', 'database', 'memory'] as const),
+  LOCK_STORE: Env.schema.enum(['redis', 'database', 'dynamodb', 'memory'] as const),
 
   /**
    * The server of `config/redis.ts`. There need not be one unless the locks are in Redis.
@@ -47,6 +47,14 @@ export default await Env.create(new URL('../', import.meta.url), {
   DB_USER: Env.schema.string.optionalWhen(hasNoDatabaseServer),
   DB_PASSWORD: Env.schema.string.optional(),
   DB_DATABASE: Env.schema.string.optionalWhen(hasNoDatabaseServer),
+
+  /**
+   * Where DynamoDB is and who asks, in the words of its client, which has other ways to find out too.
+   */
+  AWS_REGION: Env.schema.string.optional(),
+  AWS_ACCESS_KEY_ID: Env.schema.string.optional(),
+  AWS_SECRET_ACCESS_KEY: Env.schema.string.optional(),
+  AWS_ENDPOINT_URL_DYNAMODB: Env.schema.string.optional({ format: 'url', tld: false }),
 
   /**
    * Where to pay: orders are posted there and are paid for when the answer comes.

@@ -4,7 +4,7 @@ import { pluginAdonisJS } from '@japa/plugin-adonisjs'
 import type { Config } from '@japa/runner/types'
 import app from '@adonisjs/core/services/app'
 import testUtils from '@adonisjs/core/services/test_utils'
-import { MISSING, redisServer } from '#tests/redis_server'
+import { NO_REDIS, redisServer } from '#tests/servers'
 
 export const plugins: Config['plugins'] = [assert(), apiClient(), pluginAdonisJS(app)]
 
@@ -15,7 +15,7 @@ export const runnerHooks: Required<Pick<Config, 'setup' | 'teardown'>> = {
 
 /**
  * All tests talk to real servers: to one in this process whose locks are in memory, or to processes of their own whose
- * locks are in Redis or in a database.
+ * locks are in Redis, in a database or in DynamoDB.
  */
 export const configureSuite: Config['configureSuite'] = (suite) => {
   if (suite.name === 'functional') {
@@ -23,7 +23,7 @@ export const configureSuite: Config['configureSuite'] = (suite) => {
   }
   if (suite.name === 'redis') {
     suite.setup(async () => {
-      if ((await redisServer()) === null) throw new Error(MISSING)
+      if ((await redisServer()) === null) throw new Error(NO_REDIS)
     })
   }
   if (suite.name === 'database') {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import app from '@adonisjs/core/services/app'
-import { freePort } from '#tests/redis_server'
+import { freePort } from '#tests/servers'
 
 const running = new Set<ChildProcess>()
 process.once('exit', () => {
@@ -8,8 +8,7 @@ process.once('exit', () => {
 })
 
 /**
- * A process of the application, beside the one that tests it. Its locks are in Redis unless its environment says
- * otherwise.
+ * A process of the application, beside the one that tests it. Its locks are where the LOCK_STORE of its environment says.
  */
 class AppProcess {
   /**
@@ -27,7 +26,7 @@ class AppProcess {
   constructor(args: string[], env: Record<string, string>) {
     this.child = spawn(process.execPath, args, {
       cwd: app.makePath(),
-      env: { ...process.env, LOCK_STORE: 'redis', LOG_LEVEL: 'warn', ...env },
+      env: { ...process.env, LOG_LEVEL: 'warn', ...env },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     })
     running.add(this.child)

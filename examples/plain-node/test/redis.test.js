@@ -1,10 +1,8 @@
-import assert from 'node:assert/strict'
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { fileURLToPath } from 'node:url'
-import { after, before, describe, test } from 'node:test'
-import { promisify } from 'node:util'
+import { after, before, describe } from 'node:test'
+import { testsOfProcesses } from './together.js'
 
 /**
  * Another one than that in the PATH may be named.
@@ -52,64 +50,20 @@ async function startRedis(port) {
 
 describe('With Redis', () => {
   let server
-  let locks
-  let redis
-  let processes
+  let place
 
   before(async () => {
     const port = await freePort()
     server = await startRedis(port)
     process.env.REDIS_URL = `redis://127.0.0.1:${port}`
-    ;({ locks, redis } = await import('../src/redis/locks.js'))
-    processes = await import('../src/redis/processes.js')
+    const { together } = await import('../src/processes/together.js')
+    place = await together('redis')
   })
 
   after(async () => {
-    await locks?.close()
-    redis?.disconnect()
+    await place?.close()
     server?.kill()
   })
 
-  for (const [name, other] of [
-    ['url', 'ioredis'],
-    ['ioredis', 'url'],
-  ]) {
-    test(`a lock by ${name} excludes those by both`, async () => {
-      const lock = locks.use(name).createLock('a', '10s')
-      assert.equal(await lock.acquireImmediately(), true)
-      assert.equal(await locks.use(name).createLock('a').acquireImmediately(), false)
-      assert.equal(await locks.use(other).createLock('a').acquireImmediately(), false)
-
-      const next = locks.use(other).createLock('a')
-      const turn = next.acquire()
-      await lock.release()
-      assert.equal(await turn, true)
-      await next.release()
-      assert.equal(await redis.exists('a'), 0)
-    })
-  }
-
-  test('processes that count together lose nothing', async () => {
-    assert.equal(await processes.countTogether(3, 20), 60)
-  })
-
-  test('a lock is released by another process than the one that acquired it', async () => {
-    const lock = locks.createLock('order.processing.a')
-
-    assert.equal(await lock.acquireImmediately(), true)
-    assert.equal(await processes.releaseElsewhere('a'), false)
-    await lock.release()
-
-    assert.equal(await processes.releaseElsewhere('a'), true)
-    assert.equal(await lock.isLocked(), false)
-  })
-
-  test('the program says what it does', async () => {
-    const main = fileURLToPath(new URL('../src/redis/main.js', import.meta.url))
-    const { stdout } = await promisify(execFile)(process.execPath, [main])
-
-    assert.match(stdout, /^ {2}100$/m)
-    assert.match(stdout, /when it is released: true$/m)
-    assert.match(stdout, /free for the other one: false$/m)
-  })
+  testsOfProcesses('redis', () => place)
 })

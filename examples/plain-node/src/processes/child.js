@@ -1,12 +1,12 @@
-import { counter } from './counter.js'
-import { database, locks } from './locks.js'
-
 /**
- * What a child process may be asked to do: `node child.js TASK ARGUMENT`.
+ * What a child process may be asked to do: `node child.js PLACE TASK ARGUMENT`.
  */
+const [name, task, argument] = process.argv.slice(2)
+const { locks, counter, close } = await import(`./${name}.js`)
+
 const tasks = {
   /**
-   * Counts up as many times as asked for.
+   * Counts up as many times as asked for. What is read must not change before it is written, so the lock is held meanwhile.
    */
   async count(times) {
     const lock = locks.createLock('counter')
@@ -25,8 +25,5 @@ const tasks = {
   },
 }
 
-const [task, argument] = process.argv.slice(2)
 await tasks[task](argument)
-
-await locks.close()
-await database.destroy()
+await close()

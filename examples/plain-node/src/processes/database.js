@@ -44,6 +44,45 @@ export const locks = new Verrou({
     /**
      * By a knex instance, whose settings are taken.
      */
-    knex: { driver: knexStore({ connection: database, tableName: 'locks' }) },
+    client: { driver: knexStore({ connection: database, tableName: 'locks' }) },
   },
 })
+
+/**
+ * A number in the database that anybody may read and write.
+ *
+ * @type {import('./main.js').Counter}
+ */
+export const counter = {
+  async reset() {
+    await database.schema.dropTableIfExists('counters')
+    await database.schema.createTable('counters', (table) => {
+      table.integer('count').notNullable()
+    })
+    await database('counters').insert({ count: 0 })
+  },
+
+  async read() {
+    const { count } = await database('counters').first()
+    return count
+  },
+
+  async write(count) {
+    await database('counters').update({ count })
+  },
+}
+
+/**
+ * Rejects where there is no server.
+ */
+export async function open() {
+  await database.raw('select 1')
+}
+
+export const missing =
+  'No database. Say where one is: DATABASE_URL=postgres://user:password@host/database'
+
+export async function close() {
+  await locks.close()
+  await database.destroy()
+}
