@@ -37,6 +37,25 @@ loud_step() {
   fi
 }
 
+# loud_pair TITLE COMMAND... -- TITLE COMMAND...: two commands side by side. What the second prints comes after the first.
+loud_pair() {
+  local start=$SECONDS first=() log status=0 pid
+  while [ "$1" != -- ]; do
+    first+=("$1")
+    shift
+  done
+  shift
+  log=$(mktemp)
+  (loud_step "$@") >"$log" 2>&1 &
+  pid=$!
+  (loud_step "${first[@]}") || status=1
+  wait "$pid" || status=1
+  cat "$log"
+  rm -f "$log"
+  printf '%s\n' "${dim}== both: $((SECONDS - start)) s${plain}"
+  [ "$status" = 0 ] || exit 1
+}
+
 # at_least WANTED ACTUAL: compares versions.
 at_least() {
   [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]

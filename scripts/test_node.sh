@@ -17,7 +17,15 @@ loud_step 'TypeScript: format' npx prettier --check .
 loud_step 'TypeScript: lints' npm run --silent lint
 loud_step 'TypeScript: types' npm run --silent typecheck
 step 'SQLite for the tests' node scripts/sqlite.mjs
-loud_step 'Node.js: all suites; Redis: standalone, TLS, sentinels, cluster; PostgreSQL, PgBouncer, MariaDB, SQLite' node --import tsx __test__/run.ts
+
+suites() {
+  node --import tsx __test__/run.ts "$@"
+}
+loud_step 'Node.js: engine, memory, custom stores, package, documentation, AdonisJS, processes and threads, types' \
+  suites unit stores faults package docs adonis lifecycle types
+# They wait for servers most of the time.
+loud_pair 'Node.js: PostgreSQL, PgBouncer, MariaDB, SQLite; knex, Kysely' suites database -- \
+  'Node.js: Redis: standalone, TLS, sentinels, cluster; DynamoDB (dynalite)' suites redis dynamodb
 
 loud_step 'docs/rules.md is what these tests show' node scripts/rules_table.mjs --check
 
