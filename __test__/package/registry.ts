@@ -18,12 +18,13 @@ interface Manifest {
   main?: string
 }
 
-/** Runs npm, apart from the settings of whoever runs the tests. */
+/** Runs npm, apart from the settings of whoever runs the tests, and of npm if that does. */
 export function npm(cwd: string, ...args: string[]) {
+  const inherited = Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name))
   return run('npm', args, {
     cwd,
     env: {
-      ...process.env,
+      ...Object.fromEntries(inherited),
       npm_config_userconfig: join(cwd, '.npmrc'),
       npm_config_loglevel: 'error',
     },
