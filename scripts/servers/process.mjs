@@ -1,6 +1,6 @@
 // A server on 127.0.0.1 as a process with a folder: started on a free port, killed, paused, started again.
 import { execFileSync, spawn } from 'node:child_process'
-import { closeSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -69,6 +69,18 @@ function signalAll(pids, signal) {
     } catch {
       // It has ended by itself.
     }
+  }
+}
+
+/** Whether all threads of a process have stopped, as far as the system tells. */
+function isStopped(pid) {
+  const tasks = `/proc/${pid}/task`
+  try {
+    return readdirSync(tasks).every((task) =>
+      /\) [TZX] /.test(readOrNothing(`${tasks}/${task}/stat`) ?? ') X ')
+    )
+  } catch {
+    return true
   }
 }
 
@@ -156,8 +168,11 @@ export class ServerProcess {
     await until(`no process of a ${this.name} is left`, () => !pids.some(isAlive))
   }
 
+  /** When it returns, nothing of the server runs any more. */
   pause() {
-    this.#stopAll()
+    const pids = this.#stopAll()
+    const deadline = performance.now() + 1_000
+    while (!pids.every(isStopped) && performance.now() < deadline);
   }
 
   resume() {

@@ -109,11 +109,9 @@ pub(super) async fn end(connection: &mut PgConnection, process: i32, start: &str
             .persistent(false)
     };
     ask("pg_terminate_backend(pid)").fetch_all(&mut *connection).await?;
-    // Gone at the next opportunity; what it has done by then is found out.
-    for _ in 0..50 {
-        if ask("1").fetch_optional(&mut *connection).await?.is_none() {
-            break;
-        }
+    // Gone at the next opportunity; what it has done by then is found out. Nobody may ask before: whoever waits for this
+    // has a deadline.
+    while ask("1").fetch_optional(&mut *connection).await?.is_some() {
         sleep(Duration::from_millis(5)).await;
     }
     Ok(())

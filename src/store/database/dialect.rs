@@ -52,7 +52,7 @@ pub(super) trait Dialect: Send + Sync + Sized + 'static {
     /// One session with the database.
     type Connection: Send + 'static;
     /// What other sessions can end a session by.
-    type Session: Clone + Send + 'static;
+    type Session: Clone + PartialEq + Send + Sync + 'static;
 
     /// Whether the end of a text is ignored if it is blank.
     const IGNORES_TRAILING_BLANKS: bool = false;

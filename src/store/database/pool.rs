@@ -53,14 +53,14 @@ impl<D: Dialect> Pool<D> {
         };
         let (idle, suspects, epoch) = {
             let mut state = self.lock();
+            // Dropped if it may not be used, so that there are no more connections than there may be.
             let idle = state.idle.pop();
-            let suspects = if idle.is_none() { std::mem::take(&mut state.suspects) } else { Vec::new() };
-            (idle, suspects, state.epoch)
+            (idle, state.suspects.clone(), state.epoch)
         };
-        if let Some(connection) = idle {
-            return Ok(Lent { pool: self, connection: Some(connection), epoch, _permit: permit });
-        }
-        let connection = self.connect(suspects, deadline).await?;
+        let connection = match idle {
+            Some(connection) if suspects.is_empty() => connection,
+            _ => self.connect(&suspects, deadline).await?,
+        };
         Ok(Lent { pool: self, connection: Some(connection), epoch, _permit: permit })
     }
 
@@ -68,27 +68,27 @@ impl<D: Dialect> Pool<D> {
     /// lost with them is not performed after this.
     pub(super) async fn end_suspects(&self, deadline: Instant) {
         let (suspects, epoch) = {
-            let mut state = self.lock();
-            (std::mem::take(&mut state.suspects), state.epoch)
+            let state = self.lock();
+            (state.suspects.clone(), state.epoch)
         };
         if suspects.is_empty() {
             return;
         }
-        let mut suspects = Suspects { pool: self, sessions: suspects };
         let Ok(Ok(permit)) = timeout_at(deadline, self.permits.acquire()).await else {
             return; // the next connection will do it
         };
-        if let Ok(connection) = self.connect(std::mem::take(&mut suspects.sessions), deadline).await {
+        if let Ok(connection) = self.connect(&suspects, deadline).await {
             Lent { pool: self, connection: Some(connection), epoch, _permit: permit }.give_back();
         }
     }
 
-    async fn connect(&self, suspects: Vec<D::Session>, deadline: Instant) -> Result<D::Connection, Refusal> {
-        let mut suspects = Suspects { pool: self, sessions: suspects };
+    /// A new connection, which has ended the suspects. What isn't ended stays to be ended, and whoever comes meanwhile ends
+    /// it, too, instead of asking over another connection.
+    async fn connect(&self, suspects: &[D::Session], deadline: Instant) -> Result<D::Connection, Refusal> {
         let deadline = deadline.min(Instant::now() + self.connect_timeout);
-        match timeout_at(deadline, self.dialect.connect(&suspects.sessions)).await {
+        match timeout_at(deadline, self.dialect.connect(suspects)).await {
             Ok(Ok(connection)) => {
-                suspects.sessions.clear();
+                self.lock().suspects.retain(|session| !suspects.contains(session));
                 Ok(connection)
             }
             Ok(Err(error)) => {
@@ -113,20 +113,6 @@ impl<D: Dialect> Pool<D> {
 
     fn lock(&self) -> MutexGuard<'_, State<D>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Sessions that are to be ended. What isn't ended stays to be ended.
-struct Suspects<'a, D: Dialect> {
-    pool: &'a Pool<D>,
-    sessions: Vec<D::Session>,
-}
-
-impl<D: Dialect> Drop for Suspects<'_, D> {
-    fn drop(&mut self) {
-        if !self.sessions.is_empty() {
-            self.pool.lock().suspects.append(&mut self.sessions);
-        }
     }
 }
 
