@@ -13,6 +13,8 @@ export interface Variant {
   /** Driven by the native engine. */
   isNative?: boolean
   createStore?: (running: Running) => LockStore
+  /** Whether stores are used once before a test gets them. */
+  isWarmed?: boolean
   /** Called after the last test. */
   stop?: () => void
 }
