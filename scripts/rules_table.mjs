@@ -48,6 +48,7 @@ const FOREIGN = [...CLIENTS, 'your own store']
 /** Why a rule says nothing about a store, or holds there without tests of its own. */
 const REASONS = [
   [['C6'], MEMORY, 'there are no replies that could be lost'],
+  [['C6'], ['SQLite'], 'a file: there are no replies that could be lost'],
   [['C21', 'C22'], MEMORY, 'there is nothing below that could fail'],
   [
     ['C6', 'C22'],
