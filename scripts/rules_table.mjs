@@ -146,7 +146,7 @@ Made by \`node scripts/rules_table.mjs\` from a run of all tests; \`npm test\` f
 of the [guarantees](guarantees.md).
 
 A number says that the rule holds, shown by so many different tests with that store; below the table they stand by their titles,
-which carry the number of the rule, so that \`npm run test:rule C6\` runs them. \`all\`: it is the same code for every store, tested once.
+which begin with the number of the rule. \`all\`: it is the same code for every store, tested once.
 \`–\`: the rule has no meaning there, or is not ours to keep; the list says why.
 
 ${table.map((row) => `| ${row.join(' | ')} |`).join('\n')}
