@@ -21,11 +21,12 @@ step 'SQLite for the tests' node scripts/sqlite.mjs
 suites() {
   node --import tsx __test__/run.ts "$@"
 }
-loud_step 'Node.js: engine, memory, custom stores, package, documentation, AdonisJS, processes and threads, types' \
-  suites unit stores faults package docs adonis lifecycle types
+loud_step 'Node.js: engine, memory, custom stores, AdonisJS, processes and threads' \
+  suites unit stores faults adonis lifecycle
 # They wait for servers most of the time.
 loud_pair 'Node.js: PostgreSQL, PgBouncer, MariaDB, SQLite; knex, Kysely' suites database -- \
-  'Node.js: Redis: standalone, TLS, sentinels, cluster; DynamoDB (dynalite)' suites redis dynamodb
+  'Node.js: Redis: standalone, TLS, sentinels, cluster; DynamoDB (dynalite); package, documentation, types' \
+  suites redis dynamodb package docs types
 
 loud_step 'docs/rules.md is what these tests show' node scripts/rules_table.mjs --check
 
