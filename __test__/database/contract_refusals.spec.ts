@@ -242,19 +242,23 @@ test.group('Database refusals | connections and tables', () => {
     const { host, port, user, password, database } = server
     const config = { client: 'pg' as const, connection: { host, port, user, password, database } }
     const factory = openFactory(config, { commandTimeout: COMMAND_TIMEOUT })
-    const others = []
-    for (;;) {
-      try {
-        others.push(await server.open())
-      } catch {
-        break
+    /** All that are left. */
+    const takeConnections = async () => {
+      const taken = []
+      for (;;) {
+        try {
+          taken.push(await server.open())
+        } catch {
+          return taken
+        }
       }
     }
+    const others = await takeConnections()
     await assertAllFail(assert, factory)
     await Promise.all(others.map((other) => other.end()))
     await assertUsable(assert, factory)
     // With fewer than it would like to have.
-    const taken = await Promise.all([1, 2, 3, 4].map(() => server.open()))
+    const taken = await takeConnections()
     await Promise.all(
       Array.from({ length: 50 }, (_, index) =>
         factory.createLock(`key ${index}`).run(() => {}, { retry: { timeout: 10_000 } })
