@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto'
+import { digestOf } from '../digest.js'
 
 /** How many characters the columns hold. */
 const WIDTH = 255
 
 /**
- * The text that stands for a key or an owner in its column: itself, or where the column can't hold it as it is, `sha256:`
- * and the 64 hexadecimal digits of its digest. Databases end a text at a NUL or refuse it; MySQL's older collations ignore
+ * The text that stands for a key or an owner in its column: itself, or where the column can't hold it as it is, its
+ * digest. Databases end a text at a NUL or refuse it; MySQL's older collations ignore
  * blanks at the end.
  */
 export function storedText(text: string, ignoresTrailingBlanks: boolean): string {
@@ -15,5 +15,5 @@ export function storedText(text: string, ignoresTrailingBlanks: boolean): string
   const isLong = written.length > WIDTH && [...written].length > WIDTH
   const isKept = !isLong && !written.includes('\0')
   if (isKept && !(ignoresTrailingBlanks && written.endsWith(' '))) return written
-  return `sha256:${createHash('sha256').update(written, 'utf8').digest('hex')}`
+  return digestOf(written)
 }

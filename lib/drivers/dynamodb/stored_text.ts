@@ -1,16 +1,15 @@
-import { createHash } from 'node:crypto'
+import { digestOf } from '../digest.js'
 
 /** How many bytes of UTF-8 a partition key may have. */
 const LONGEST = 2048
 
 /**
- * The text that stands for a key or an owner in an item: itself, or where a key can't be as long, `sha256:` and the 64
- * hexadecimal digits of its digest.
+ * The text that stands for a key or an owner in an item: itself, or where a key can't be as long, its digest.
  */
 export function storedText(text: string): string {
   // Half a surrogate pair can't be written as UTF-8.
   const written = text.toWellFormed()
   // A unit of UTF-16 has three bytes at most.
   if (written.length <= LONGEST / 3 || Buffer.byteLength(written) <= LONGEST) return written
-  return `sha256:${createHash('sha256').update(written, 'utf8').digest('hex')}`
+  return digestOf(written)
 }

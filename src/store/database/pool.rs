@@ -67,18 +67,12 @@ impl<D: Dialect> Pool<D> {
     /// Ends the sessions that may still be performing something, as far as that is possible by the deadline: what has been
     /// lost with them is not performed after this.
     pub(super) async fn end_suspects(&self, deadline: Instant) {
-        let (suspects, epoch) = {
-            let state = self.lock();
-            (state.suspects.clone(), state.epoch)
-        };
-        if suspects.is_empty() {
+        if self.lock().suspects.is_empty() {
             return;
         }
-        let Ok(Ok(permit)) = timeout_at(deadline, self.permits.acquire()).await else {
-            return; // the next connection will do it
-        };
-        if let Ok(connection) = self.connect(&suspects, deadline).await {
-            Lent { pool: self, connection: Some(connection), epoch, _permit: permit }.give_back();
+        // If there is none, the next one will do it.
+        if let Ok(lent) = self.lend(deadline).await {
+            lent.give_back();
         }
     }
 
