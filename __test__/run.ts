@@ -6,6 +6,7 @@ import { fileSystem } from '@japa/file-system'
 import { configure, processCLIArgs, run } from '@japa/runner'
 
 import { record } from './record.js'
+import { watchdog } from './watchdog.js'
 
 const SUITES = [
   ...['unit', 'stores', 'faults', 'redis', 'database', 'dynamodb'],
@@ -20,7 +21,8 @@ configure({
     // Generous: a busy machine with two cores must not turn a slow test into a failing one.
     timeout: name === 'unit' ? 10_000 : 60_000,
   })),
-  plugins: [assert(), fileSystem(), record()],
+  // No test may take half as long.
+  plugins: [assert(), fileSystem(), record(), watchdog(300_000)],
   forceExit: false,
 })
 

@@ -150,7 +150,7 @@ if ! in_app node ace burst --url "$url"; then
 fi
 echo
 
-step 'Stop the server' stop_server
+in_this_shell=true step 'Stop the server' stop_server
 
 cat <<END
 

@@ -6,13 +6,48 @@ if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
 fi
 padding='.......................................................'
 
+# Seconds that a step may take. The longest take a third of it on two cores.
+longest_step=${LOQUET_LONGEST_STEP:-1800}
+
+# bounded COMMAND...: runs a command in a process group of its own. If it takes longer than a step may, says what it was
+# doing; in any case ends what it leaves running, which would otherwise keep whoever reads our output waiting. With
+# `in_this_shell` set it does neither, for functions that wait for a child of this shell.
+bounded() {
+  local status=0 pid watcher traps
+  if [ -n "${in_this_shell:-}" ]; then
+    "$@" </dev/null
+    return
+  fi
+  set -m
+  "$@" </dev/null &
+  pid=$!
+  (
+    sleep "$longest_step"
+    echo "Not done after $longest_step s. What was running:"
+    ps -e -L -o pgid,pid,lwp,stat,etimes,wchan:24,args | awk -v group="$pid" 'NR == 1 || $1 == group' | cut -c 1-160
+    kill -TERM -- "-$pid"
+    sleep 10
+    kill -KILL -- "-$pid"
+  ) >&2 2>/dev/null &
+  watcher=$!
+  disown "$watcher"
+  set +m
+  traps=$(trap -p INT TERM)
+  trap 'kill -TERM -- "-$pid" "-$watcher" 2>/dev/null; exit 130' INT TERM
+  wait "$pid" || status=$?
+  trap - INT TERM
+  eval "$traps"
+  kill -TERM -- "-$watcher" "-$pid" 2>/dev/null || true
+  return "$status"
+}
+
 # step TITLE COMMAND...: runs a command in silence and says how long it took. What it printed is shown if it fails.
 step() {
   local title=$1 start=$SECONDS log
   shift
   log=$(mktemp)
   printf '%s %s ' "$title" "${dim}${padding:${#title}}${plain}"
-  if "$@" >"$log" 2>&1 </dev/null; then
+  if bounded "$@" >"$log" 2>&1; then
     printf '%4d s\n' "$((SECONDS - start))"
     rm -f "$log"
   else
@@ -29,7 +64,7 @@ loud_step() {
   local title=$1 start=$SECONDS
   shift
   printf '\n%s\n' "${bold}== $title${plain}"
-  if "$@" </dev/null; then
+  if bounded "$@"; then
     printf '%s\n' "${dim}== $title: $((SECONDS - start)) s${plain}"
   else
     printf '\n%s\n' "${red}Failed: $title${plain}" >&2
