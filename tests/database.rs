@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use loquet::clock::SystemClock;
 use loquet::store::conformance::{Later, check};
+use loquet::store::database::open;
 use loquet::store::database::settings::Settings;
-use loquet::store::database::{open, prune};
 use loquet::store::{Answer, Command, LockStore};
 use tokio::time::timeout;
 
@@ -288,83 +288,4 @@ async fn a_table_that_ignores_case_has_one_lock_for_foo_and_for_capital_foo() {
     }
     let notices = process.notices();
     assert!(notices.len() == 1 && notices[0].contains("`Foo` and `foo` are one lock"), "{notices:?}");
-}
-
-/// A clock that is an hour ahead.
-struct Ahead;
-
-impl loquet::clock::Clock for Ahead {
-    fn now(&self) -> loquet::clock::Moment {
-        SystemClock.now() + Duration::from_secs(3600)
-    }
-}
-
-/// Expiry is the database's affair: it doesn't matter what time it is for the processes.
-async fn excludes_whatever_the_clocks_say(settings: Option<Settings>) {
-    let Some(settings) = settings else {
-        return;
-    };
-    let runtime = tokio::runtime::Handle::current();
-    let process = |clock: Arc<dyn loquet::clock::Clock>| {
-        let store = open(settings.clone(), Arc::clone(&clock));
-        loquet::engine::driver::Driver::spawn(store as _, clock, &runtime)
-    };
-    let (here, there) = (process(Arc::new(SystemClock)), process(Arc::new(Ahead)));
-    let once = loquet::engine::Retry { attempts: std::num::NonZeroU32::new(1), ..wait(0) };
-    for (first, second, number) in [(&here, &there, 0), (&there, &here, 10)] {
-        let name = key(&format!("clocks {number}"));
-        first.acquire(name.clone(), owner(number), ttl(2_000), once).await.unwrap().unwrap();
-        let refused = second.acquire(name.clone(), owner(number + 1), ttl(60_000), once).await.unwrap();
-        assert!(refused.is_none(), "two processes hold one lock");
-        // Once it has expired it is the other's.
-        let taking = second.acquire(name.clone(), owner(number + 2), ttl(60_000), wait(NO_POLL));
-        timeout(PATIENCE, taking).await.expect("an expired lock").unwrap().unwrap();
-        let refused = first.acquire(name, owner(number + 3), ttl(60_000), once).await.unwrap();
-        assert!(refused.is_none(), "two processes hold one lock");
-    }
-}
-
-#[tokio::test]
-async fn processes_whose_clocks_are_an_hour_apart_exclude_each_other() {
-    excludes_whatever_the_clocks_say(postgres("clocks")).await;
-    excludes_whatever_the_clocks_say(mysql("clocks")).await;
-}
-
-/// Rows that have expired go, some at a time; leases that last stay, and so do those without end.
-async fn prunes_what_has_expired(settings: Option<Settings>) {
-    let Some(settings) = settings else {
-        return;
-    };
-    let store = open(settings.clone(), Arc::new(SystemClock));
-    let save = |number: u64, ttl| Command::Save {
-        key: key(&format!("prune {number}")),
-        owner: owner(number),
-        ttl,
-        waits: false,
-    };
-    let mut saves: Vec<Command> = (0..5).map(|number| save(number, ttl(1))).collect();
-    saves.push(save(5, ttl(60_000)));
-    saves.push(save(6, loquet::lease::Ttl::FOREVER));
-    for reply in store.execute(saves, PATIENCE).await {
-        assert!(matches!(reply, Ok(Answer::Acquired(_))), "{reply:?}");
-    }
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(prune(&settings, Duration::from_secs(60), 100).await.unwrap(), 0, "they ended a moment ago");
-    let now = Duration::ZERO;
-    assert_eq!(prune(&settings, now, 3).await.unwrap(), 3);
-    assert_eq!(prune(&settings, now, 3).await.unwrap(), 2);
-    assert_eq!(prune(&settings, now, 3).await.unwrap(), 0);
-    for number in [5, 6] {
-        let asked =
-            store.execute(vec![Command::Exists { key: key(&format!("prune {number}")) }], PATIENCE).await;
-        assert_eq!(asked[0].as_ref().unwrap(), &Answer::Exists(true), "{number}");
-    }
-}
-
-#[tokio::test]
-async fn expired_rows_are_deleted_in_bounded_steps() {
-    prunes_what_has_expired(postgres("pruned")).await;
-    prunes_what_has_expired(pgbouncer("pruned_pooled", true)).await;
-    prunes_what_has_expired(mysql("pruned")).await;
-    prunes_what_has_expired(Some(File::with_journal("wal").await.settings("pruned"))).await;
 }

@@ -109,8 +109,9 @@ impl Sqlite {
                 let keys: Vec<_> = lost.iter().map(|row| &row.key).collect();
                 let held = self.held(connection, &json(&keys)).await?;
                 for row in lost {
-                    let remaining =
-                        held.iter().find(|(key, ..)| *key == row.key).and_then(|(.., left)| *left);
+                    // If it isn't held any longer, it has ended since.
+                    let holder = held.iter().find(|(key, ..)| *key == row.key);
+                    let remaining = holder.map_or(Some(0), |(.., left)| *left);
                     sights.push((row.place, Seen::Refused { remaining }));
                 }
             }

@@ -24,6 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Where releases are heard of: a lease may have become shorter since it was waited for, and its holder have died.
 const WHILE_HEARING: Duration = Duration::from_secs(1);
 
+/// How long it is enough that nothing has changed: the end of a lease is no change, and the engine may know of a later one
+/// only.
+const STALE_AFTER: Duration = Duration::from_secs(1);
+
 /// After a look that failed.
 const AFTER_TROUBLE: Duration = Duration::from_millis(500);
 
@@ -44,6 +48,10 @@ struct Watched {
     interval: Duration,
     /// When it is looked at next.
     due: Instant,
+    /// When it was looked at last, and not only whether anything has changed.
+    seen: Instant,
+    /// Whether something has changed since, or may have.
+    is_stale: bool,
 }
 
 /// Looks after the keys that are waited for, until the store is closed.
@@ -51,8 +59,6 @@ pub(super) async fn watch<D: Dialect>(core: Weak<Core<D>>, mut wishes: mpsc::Unb
     let (to_ears, mut heard) = start_ears(&core);
     let mut keys: HashMap<Arc<str>, Watched> = HashMap::new();
     let mut is_hearing = false;
-    // What has been looked at since something was last known to change may not need another look.
-    let mut is_fresh = false;
     loop {
         let due = keys.values().map(|watched| watched.due).min();
         let look = async {
@@ -67,11 +73,9 @@ pub(super) async fn watch<D: Dialect>(core: Weak<Core<D>>, mut wishes: mpsc::Unb
                 if wish.waits {
                     let column = stored(&wish.key, D::IGNORES_TRAILING_BLANKS).into_owned();
                     let due = Instant::now();
-                    is_fresh = true;
-                    keys.insert(
-                        Arc::clone(&wish.key),
-                        Watched { column, owner: None, interval: D::GLANCES.0, due },
-                    );
+                    let interval = D::GLANCES.0;
+                    let watched = Watched { column, owner: None, interval, due, seen: due, is_stale: true };
+                    keys.insert(Arc::clone(&wish.key), watched);
                 } else {
                     keys.remove(&wish.key);
                 }
@@ -80,9 +84,9 @@ pub(super) async fn watch<D: Dialect>(core: Weak<Core<D>>, mut wishes: mpsc::Unb
             Some(event) = heard.recv() => match event {
                 Heard::Attentive(key) => {
                     is_hearing = true;
-                    is_fresh = true;
                     if let Some(watched) = keys.get_mut(&key) {
                         watched.due = Instant::now();
+                        watched.is_stale = true;
                     }
                 }
                 Heard::Released(key) => {
@@ -93,9 +97,9 @@ pub(super) async fn watch<D: Dialect>(core: Weak<Core<D>>, mut wishes: mpsc::Unb
                 }
                 Heard::Deaf => {
                     is_hearing = false;
-                    is_fresh = true;
                     for watched in keys.values_mut() {
                         watched.due = Instant::now();
+                        watched.is_stale = true;
                     }
                 }
             },
@@ -103,9 +107,20 @@ pub(super) async fn watch<D: Dialect>(core: Weak<Core<D>>, mut wishes: mpsc::Unb
                 let Some(core) = core.upgrade() else { return };
                 let now = Instant::now();
                 let is_due = |watched: &Watched| watched.due <= now;
-                let columns = keys.values().filter(|watched| is_due(watched)).map(|w| w.column.clone()).collect();
-                let holdings = glance(&core, columns, std::mem::take(&mut is_fresh)).await;
+                let due = || keys.values().filter(|watched| is_due(watched));
+                let columns = due().map(|watched| watched.column.clone()).collect();
+                let is_stale = due().any(|watched| watched.is_stale || watched.seen + STALE_AFTER <= now);
+                let holdings = glance(&core, columns, is_stale).await;
                 let after = Instant::now();
+                // A change is told once. It may have been one of those that aren't due yet.
+                if !matches!(holdings, Some(None)) {
+                    for watched in keys.values_mut() {
+                        watched.is_stale = holdings.is_none() || !is_due(watched);
+                        if !watched.is_stale {
+                            watched.seen = now;
+                        }
+                    }
+                }
                 for (key, watched) in keys.iter_mut().filter(|(_, watched)| is_due(watched)) {
                     let next = match &holdings {
                         None => AFTER_TROUBLE,
@@ -145,14 +160,14 @@ impl Watched {
 async fn glance<D: Dialect>(
     core: &Core<D>,
     columns: Vec<String>,
-    is_fresh: bool,
+    is_stale: bool,
 ) -> Option<Option<Vec<(String, String)>>> {
     let looking = async {
         let mut lent = core.pool.lend(Instant::now() + PATIENCE).await.ok()?;
         let dialect = &core.pool.dialect;
         let connection = lent.connection()?;
         let has_changed = dialect.may_have_changed(connection).await.ok()?;
-        let holdings = if has_changed || is_fresh {
+        let holdings = if has_changed || is_stale {
             Some(dialect.holdings(connection, &columns).await.ok()?)
         } else {
             None

@@ -57,7 +57,7 @@ pub(super) struct QuestionRow {
 pub(super) enum Seen {
     /// It has been done. Deleting: whether somebody who waits has been told.
     Done { has_woken: bool },
-    /// It has not: somebody else holds the lock, until its lease ends.
+    /// It has not: somebody else holds the lock, until its lease ends; without a number it has no end.
     Refused { remaining: Option<i64> },
     /// Who holds it, if anybody.
     Held { by: Option<(String, Option<i64>)> },

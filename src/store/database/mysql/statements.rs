@@ -86,7 +86,8 @@ impl MySql {
 
     fn refusal(&self, held: &[Holder], row: &SaveRow) -> Seen {
         let holder = held.iter().find(|holder| self.is_for(holder, &row.key));
-        Seen::Refused { remaining: holder.and_then(|holder| holder.remaining) }
+        // If it isn't held any longer, it has ended since.
+        Seen::Refused { remaining: holder.map_or(Some(0), |holder| holder.remaining) }
     }
 
     /// How the table compares keys.

@@ -28,6 +28,7 @@ impl Statements {
         let sql = |text: String| AssertSqlSafe(text).into_sql_str();
         let is_live = format!("(held.expiration IS NULL OR held.expiration > {NOW})");
         Self {
+            // A row that appears while the statement runs can't be seen by it: then the lock is asked for again soon.
             save: sql(format!(
                 "WITH wanted AS (SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]) AS w(key, owner, ttl)), \
                  taken AS (INSERT INTO {table} AS held (key, owner, expiration) \
@@ -35,7 +36,8 @@ impl Statements {
                  WHERE NOT EXISTS (SELECT FROM {table} held WHERE held.key = w.key AND {is_live}) ORDER BY w.key \
                  ON CONFLICT (key) DO UPDATE SET owner = excluded.owner, expiration = excluded.expiration \
                  WHERE held.expiration <= {NOW} RETURNING held.key) \
-                 SELECT w.key, taken.key IS NOT NULL, held.expiration - {NOW} FROM wanted w \
+                 SELECT w.key, taken.key IS NOT NULL, \
+                 CASE WHEN held.key IS NULL THEN 0 ELSE held.expiration - {NOW} END FROM wanted w \
                  LEFT JOIN taken ON taken.key = w.key LEFT JOIN {table} held ON held.key = w.key"
             )),
             change: sql(format!(
