@@ -89,9 +89,10 @@ export async function registerContractFor<R extends Running>(subject: Subject<R>
     })
 
     test('the public suite passes', async ({ assert }) => {
-      const { count, failures } = await runCollected(assert, (collect) =>
+      const register = (collect: typeof test) =>
         registerStoreTestSuite({ test: collect, createStore: createWarm })
-      )
+      // It is for stores that answer within 50 ms, and the machine may be busy.
+      const { count, failures } = await runCollected(assert, register, { times: 5 })
       assert.deepEqual(failures, {})
       assert.isAtLeast(count, 15)
     })
@@ -101,7 +102,7 @@ export async function registerContractFor<R extends Running>(subject: Subject<R>
       const register = (collect: typeof test) =>
         registerPeerSuite({ test: collect, createStore: createOrdered } as never)
       // Some of its tests sleep for exactly as long as a lease lasts, and a timer may be a little early.
-      const { count, failures } = await runCollected(assert, register, { times: 3 })
+      const { count, failures } = await runCollected(assert, register, { times: 5 })
       assert.deepEqual(failures, {})
       assert.isAtLeast(count, 25)
     })

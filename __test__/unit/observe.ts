@@ -61,6 +61,34 @@ export async function untilExpired(lock: Lock): Promise<void> {
   await until(async () => !(await lock.isLocked()))
 }
 
+/**
+ * Lets a lock that is held expire, in the store too. If it were acquired for a moment only, a busy machine might not get to
+ * hold it.
+ */
+export async function expire(lock: Lock): Promise<void> {
+  await lock.extend(25)
+  await untilExpired(lock)
+}
+
+/**
+ * Tries something that has to be done within some time, on a machine that may be busy with other things for longer: again
+ * with four times as much, until it works or the machine can't be the reason.
+ *
+ * @param millis - What an idle machine needs
+ */
+export async function withTime<T>(
+  millis: number,
+  attempt: (millis: number) => Promise<T>
+): Promise<T> {
+  for (let time = millis; ; time *= 4) {
+    try {
+      return await attempt(time)
+    } catch (error) {
+      if (time > 1000) throw error
+    }
+  }
+}
+
 /** The value below which a quarter of the values lies. */
 export function lowerQuartile(values: number[]): number {
   return values.toSorted((one, other) => one - other)[values.length >> 2]

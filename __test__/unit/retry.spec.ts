@@ -2,7 +2,7 @@ import { test } from '@japa/runner'
 import { LockFactory } from 'loquet'
 import { MemoryStore } from 'loquet/drivers/memory'
 
-import { lowerQuartile, millisOf, sleep, until } from './observe.js'
+import { lowerQuartile, millisOf, sleep, until, withTime } from './observe.js'
 import { AsyncStore, CountingMemoryStore, forEachStore, SyncStore } from './stores_under_test.js'
 
 const NEVER = new Promise<never>(() => {})
@@ -36,13 +36,13 @@ forEachStore('retry', ({ isNative, createFactory }) => {
     }
     // By 310 on an idle machine: on a busy one some are late by no fault of the lock.
     let typical = Number.POSITIVE_INFINITY
-    for (let round = 0; round < 5 && typical > 310; round++) {
+    for (let round = 0; round < 15 && typical > 310; round++) {
       const spans = await measure()
       assert.isAbove(Math.min(...spans), 300)
       typical = lowerQuartile(spans)
     }
     assert.isAtMost(typical, 310)
-  }).timeout(20_000)
+  }).timeout(40_000)
 
   test('C9: it never gives up early, whatever the timeout', async ({ assert }) => {
     const factory = createFactory()
@@ -88,16 +88,19 @@ forEachStore('retry', ({ isNative, createFactory }) => {
   })
 
   test('C9: the timeout is for the acquire, not for the callback of run', async ({ assert }) => {
-    const factory = createFactory({ retry: { timeout: 20 } })
-    const outcome = await factory.createLock('k').run(async () => {
-      await sleep(60)
-      return 'done'
+    const factory = createFactory()
+    await withTime(20, async (timeout) => {
+      const working = async () => {
+        await sleep(timeout * 2)
+        return 'done'
+      }
+      const outcome = await factory.createLock('k').run(working, { retry: { timeout } })
+      assert.deepEqual(outcome, [true, 'done'])
     })
-    assert.deepEqual(outcome, [true, 'done'])
   })
 
   test('C9: a lock that becomes free in time is acquired', async ({ assert }) => {
-    const factory = createFactory({ retry: { timeout: 5000, delay: 5 } })
+    const factory = createFactory({ retry: { timeout: 9000, delay: 5 } })
     const holder = factory.createLock('k')
     await holder.acquire()
     const waiting = factory.createLock('k').acquire()
@@ -134,7 +137,7 @@ forEachStore('retry', ({ isNative, createFactory }) => {
       )
       // Whole milliseconds of Date.now may show one less.
       assert.isAtLeast(millis, (attempts - 1) * delay - 1)
-      assert.isBelow(millis, (attempts - 1) * delay + 2000)
+      assert.isBelow(millis, (attempts - 1) * delay + 5000)
     }
   })
 
@@ -166,7 +169,7 @@ forEachStore('retry', ({ isNative, createFactory }) => {
     )
     for (const millis of spans) {
       assert.isAtLeast(millis, 59)
-      assert.isBelow(millis, 2000)
+      assert.isBelow(millis, 5000)
     }
   })
 

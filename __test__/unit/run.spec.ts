@@ -2,7 +2,7 @@ import { test } from '@japa/runner'
 import { E_LOCK_NOT_OWNED, LockFactory } from 'loquet'
 import type { Lock } from 'loquet'
 
-import { isPending, rejectionOf, sleep, untilExpired } from './observe.js'
+import { expire, isPending, rejectionOf, sleep, withTime } from './observe.js'
 import { RecordingLogger } from './recording_logger.js'
 import { forEachStore, SyncStore } from './stores_under_test.js'
 
@@ -24,7 +24,7 @@ forEachStore('run', ({ createFactory }) => {
   })
 
   test('C16: the callback gets the lock as its argument, and it is held', async ({ assert }) => {
-    const lock = createFactory().createLock('k', 5000)
+    const lock = createFactory().createLock('k', 60_000)
     const check = async (given: Lock, ...more: unknown[]) => {
       assert.strictEqual(given, lock)
       assert.lengthOf(more, 0)
@@ -78,10 +78,10 @@ forEachStore('run', ({ createFactory }) => {
     assert,
   }) => {
     const logger = new RecordingLogger()
-    const lock = createFactory({ logger }).createLock('k', 20)
+    const lock = createFactory({ logger }).createLock('k')
     const reason = new Error('from the callback')
     const running = lock.run(async () => {
-      await untilExpired(lock)
+      await expire(lock)
       throw reason
     })
     assert.strictEqual(await rejectionOf(running), reason)
@@ -96,18 +96,18 @@ forEachStore('run', ({ createFactory }) => {
   }) => {
     const factory = createFactory()
     const losses: [title: string, lose: (lock: Lock) => Promise<unknown>][] = [
-      ['expired', (lock) => untilExpired(lock)],
+      ['expired', (lock) => expire(lock)],
       ['freed by force', () => factory.createLock('k').forceRelease()],
       [
         'expired and taken',
         async (lock) => {
-          await untilExpired(lock)
+          await expire(lock)
           await factory.createLock('k').acquire()
         },
       ],
     ]
     for (const [title, lose] of losses) {
-      const lock = factory.createLock('k', 25)
+      const lock = factory.createLock('k')
       const result = { done: title }
       const error = await rejectionOf(
         lock.run(async () => {
@@ -120,8 +120,8 @@ forEachStore('run', ({ createFactory }) => {
       await factory.createLock('k').forceRelease()
     }
     const immediate = await rejectionOf(
-      factory.createLock('k', 20).runImmediately(async (lock) => {
-        await untilExpired(lock)
+      factory.createLock('k').runImmediately(async (lock) => {
+        await expire(lock)
         return 'done'
       })
     )
@@ -134,8 +134,8 @@ forEachStore('run', ({ createFactory }) => {
     const factory = createFactory()
     const next = factory.createLock('k')
     await rejectionOf(
-      factory.createLock('k', 20).run(async (lock) => {
-        await untilExpired(lock)
+      factory.createLock('k').run(async (lock) => {
+        await expire(lock)
         await next.acquire()
       })
     )
@@ -168,13 +168,15 @@ forEachStore('run', ({ createFactory }) => {
   })
 
   test('C16: a callback that extends the lease keeps it', async ({ assert }) => {
-    const lock = createFactory().createLock('k', 100)
-    const outcome = await lock.run(async () => {
-      await lock.extend(5000)
-      await sleep(130)
-      return lock.isLocked()
+    const factory = createFactory()
+    await withTime(100, async (ttl) => {
+      const outcome = await factory.createLock('k', ttl).run(async (lock) => {
+        await lock.extend(60_000)
+        await sleep(ttl * 1.3)
+        return lock.isLocked()
+      })
+      assert.deepEqual(outcome, [true, true])
     })
-    assert.deepEqual(outcome, [true, true])
   })
 
   test('C16: run takes the options of acquire', async ({ assert }) => {

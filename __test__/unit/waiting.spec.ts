@@ -4,17 +4,26 @@ import { test } from '@japa/runner'
 import { E_LOCK_NOT_OWNED, LockFactory } from 'loquet'
 import { MemoryStore } from 'loquet/drivers/memory'
 
-import { isPending, millisOf, sleep } from './observe.js'
+import { isPending, millisOf, sleep, withTime } from './observe.js'
 import { forEachStore } from './stores_under_test.js'
 
 /** A poll would come long after the test has failed. */
 const NO_POLL = { delay: 60_000 }
 
-/**
- * How late, in milliseconds, a waiter may be granted a lock that has expired. A busy machine may delay any single grant,
- * so the best of a few is what counts.
- */
+/** How late, in milliseconds, a waiter may be granted a lock that has expired. */
 const SOON = 100
+
+/** A busy machine may delay any single grant: the best of so many is what counts. */
+const ROUNDS = 8
+
+/** The least lateness of up to `ROUNDS` grants, of which nothing more is wanted once one has come soon. */
+async function leastLate(grant: (round: number) => Promise<number>): Promise<number> {
+  let least = Number.POSITIVE_INFINITY
+  for (let round = 0; round < ROUNDS && least >= SOON; round++) {
+    least = Math.min(least, await grant(round))
+  }
+  return least
+}
 
 forEachStore('waiting', ({ isNative, createStore, createFactory }) => {
   test('C7: acquire resolves to true when the lock is free or becomes free', async ({ assert }) => {
@@ -211,26 +220,30 @@ forEachStore('waiting', ({ isNative, createStore, createFactory }) => {
 
   test('C8: a waiter is granted at the expiry of the holder without a poll', async ({ assert }) => {
     const factory = createFactory({ retry: NO_POLL })
-    const late: number[] = []
-    for (let round = 0; round < 3; round++) {
-      const [holder, waiter] = [factory.createLock('k', 60), factory.createLock('k')]
+    const late = await leastLate(async (round) => {
+      const [holder, waiter] = [factory.createLock('k', 60 * (1 + round)), factory.createLock('k')]
       await holder.acquire()
       await waiter.acquire()
       assert.isTrue(holder.isExpired())
-      late.push(-holder.getRemainingTime()!)
+      const millis = -holder.getRemainingTime()!
       await waiter.release()
-    }
-    assert.isBelow(Math.min(...late), SOON)
+      return millis
+    })
+    assert.isBelow(late, SOON)
   })
 
   test('C8: waiters follow each other at expiry, in FIFO order', async ({ assert }) => {
     const factory = createFactory({ retry: NO_POLL })
     const order: number[] = []
-    await factory.createLock('k', 30).acquire()
+    const holder = factory.createLock('k')
+    await holder.acquire()
     const waiting = [0, 1, 2, 3].map(async (index) => {
-      await factory.createLock('k', 30).acquire()
+      const lock = factory.createLock('k')
+      await lock.acquire()
       order.push(index)
+      await lock.extend(30)
     })
+    await holder.extend(30)
     await Promise.all(waiting)
     assert.deepEqual(order, [0, 1, 2, 3])
   })
@@ -239,25 +252,29 @@ forEachStore('waiting', ({ isNative, createStore, createFactory }) => {
     assert,
   }) => {
     const factory = createFactory({ retry: NO_POLL })
-    const cases: [ttl: number | null, extension: number][] = [
-      [120, 200],
-      [60_000, 60],
-      [null, 60],
-    ]
-    for (const [ttl, extension] of cases) {
-      const late: number[] = []
-      for (let round = 0; round < 2; round++) {
-        const [holder, waiter] = [factory.createLock('k', ttl), factory.createLock('k')]
-        await holder.acquire()
-        const waiting = waiter.acquire()
-        await sleep(5)
-        await holder.extend(extension)
-        assert.isTrue(await waiting)
-        assert.isTrue(holder.isExpired())
-        late.push(-holder.getRemainingTime()!)
-        await waiter.release()
-      }
-      assert.isBelow(Math.min(...late), SOON, `${ttl} extended to ${extension}`)
+    const grant = async (ttl: number | null, extension: number) => {
+      const [holder, waiter] = [factory.createLock('k', ttl), factory.createLock('k')]
+      await holder.acquire()
+      const waiting = waiter.acquire()
+      await sleep(5)
+      const error = await holder.extend(extension).then(
+        () => undefined,
+        (reason: unknown) => reason
+      )
+      assert.isTrue(await waiting)
+      assert.isTrue(holder.isExpired())
+      const millis = -holder.getRemainingTime()!
+      await waiter.release()
+      if (error === undefined) return millis
+      // It may have come too late for a short lease.
+      assert.instanceOf(error, E_LOCK_NOT_OWNED)
+      assert.isBelow(ttl ?? Number.POSITIVE_INFINITY, 1000)
+      return Number.POSITIVE_INFINITY
+    }
+    const longer = (round: number) => grant(120 * (1 + round), 200 * (1 + round))
+    assert.isBelow(await leastLate(longer), SOON, 'longer')
+    for (const ttl of [60_000, null]) {
+      assert.isBelow(await leastLate(() => grant(ttl, 60)), SOON, `shorter than ${ttl}`)
     }
   })
 
@@ -268,24 +285,24 @@ forEachStore('waiting', ({ isNative, createStore, createFactory }) => {
     const [holder, waiter] = [factory.createLock('k', 60_000), factory.createLock('k')]
     await holder.acquire()
     await factory.restoreLock(holder.serialize()).extend(80)
-    assert.isBelow(await millisOf(() => waiter.acquire()), 1000)
+    assert.isBelow(await millisOf(() => waiter.acquire()), 5000)
   })
 
   test('C8: waiters of many keys are granted at their own times', async ({ assert }) => {
     const factory = createFactory({ retry: NO_POLL })
     // Far enough from each other for a server that is still being connected to.
-    const ends = [800, 200, 600, 400, 1000]
-    const granted: number[] = []
-    const waiting = ends.map(async (ttl) => {
-      await factory.createLock(`key ${ttl}`, ttl).acquire()
-      await factory.createLock(`key ${ttl}`).acquire()
-      granted.push(ttl)
+    await withTime(200, async (unit) => {
+      const granted: number[] = []
+      const waiting = [4, 1, 3, 2, 5].map(async (place) => {
+        await factory.createLock(`key ${place}`, place * unit).acquire()
+        const waiter = factory.createLock(`key ${place}`)
+        await waiter.acquire()
+        granted.push(place)
+        await waiter.release()
+      })
+      await Promise.all(waiting)
+      assert.deepEqual(granted, [1, 2, 3, 4, 5])
     })
-    await Promise.all(waiting)
-    assert.deepEqual(
-      granted,
-      ends.toSorted((one, other) => one - other)
-    )
   })
 })
 
@@ -352,7 +369,8 @@ forEachStore('giving up', ({ createFactory }) => {
     ]
     setTimeout(() => abort.abort(), 10)
     await Promise.allSettled(waits)
-    await sleep(20)
+    // Clients have timers of their own, that come and go.
+    for (let looks = 0; looks < 100 && timers() > before; looks++) await sleep(20)
     assert.isAtMost(timers(), before)
   })
 })
