@@ -21,7 +21,8 @@ const PEERS = ['@aws-sdk/client-dynamodb', 'knex', 'kysely']
 export async function stage(...options: string[]) {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'loquet-package-')))
   const staged = join(folder, 'npm')
-  await run(process.execPath, [join(root, 'scripts/stage.mjs'), '--to', staged, ...options])
+  const args = [join(root, 'scripts/stage.mjs'), '--to', staged, ...options]
+  await run(process.execPath, args, { timeout: 100_000 })
   const names = await readdir(staged)
   const others = names.filter((name) => name !== 'loquet')
   const platforms = await Promise.all(

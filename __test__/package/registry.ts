@@ -18,17 +18,38 @@ interface Manifest {
   main?: string
 }
 
-/** Runs npm, apart from the settings of whoever runs the tests, and of npm if that does. */
-export function npm(cwd: string, ...args: string[]) {
-  const inherited = Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name))
-  return run('npm', args, {
-    cwd,
-    env: {
-      ...Object.fromEntries(inherited),
-      npm_config_userconfig: join(cwd, '.npmrc'),
-      npm_config_loglevel: 'error',
-    },
-  })
+/** Milliseconds that npm may take; on an idle machine it takes a few seconds. */
+const LIMIT = 150_000
+
+/**
+ * Runs npm, apart from the settings of whoever runs the tests, and of npm if that does. Nothing that it needs is on another
+ * machine: a proxy would look for our registry on its own, and npm tries again for minutes.
+ */
+export async function npm(cwd: string, ...args: string[]) {
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => !/^npm_|_proxy$|^ACTIONS_ID_/i.test(name)
+  )
+  try {
+    return await run('npm', args, {
+      cwd,
+      timeout: LIMIT,
+      killSignal: 'SIGKILL',
+      env: {
+        ...Object.fromEntries(inherited),
+        npm_config_userconfig: join(cwd, '.npmrc'),
+        npm_config_loglevel: 'error',
+        npm_config_noproxy: '127.0.0.1',
+        npm_config_update_notifier: 'false',
+        npm_config_fetch_retries: '1',
+        npm_config_fetch_retry_mintimeout: '1000',
+        npm_config_fetch_timeout: '60000',
+      },
+    })
+  } catch (error) {
+    const { killed, stderr } = error as { killed?: boolean; stderr?: string }
+    if (!killed) throw error
+    throw new Error(`npm ${args[0]} took longer than ${LIMIT} ms\n${stderr}`, { cause: error })
+  }
 }
 
 export async function readManifest(folder: string): Promise<Manifest> {
