@@ -2,7 +2,7 @@
  * What the members of a fleet share apart from locks: a folder. No server in between can delay what is written there, or
  * forget it.
  */
-import { appendFileSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
+import { readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 function read(path: string): string | undefined {
@@ -18,6 +18,7 @@ export class MeetingPoint {
   readonly #folder: string
   /** Who writes, so that a file of it is nobody else's. */
   readonly #name: string
+  #handed = 0
 
   constructor(folder: string, name: string) {
     this.#folder = folder
@@ -36,21 +37,24 @@ export class MeetingPoint {
     renameSync(draft, this.#counter(key))
   }
 
-  /** Leaves a line for a member. */
+  /** Leaves a line for a member: in a file of its own, since what is added to one that is being taken may be lost. */
   hand(to: string, line: string): void {
-    appendFileSync(join(this.#folder, `handed-${to}`), `${line}\n`)
+    const draft = join(this.#folder, `draft-${this.#name}`)
+    writeFileSync(draft, line)
+    renameSync(draft, join(this.#folder, `handed-${to}-by-${this.#name}-${++this.#handed}`))
   }
 
   /** Takes all lines that have been left for this member. */
   take(): string[] {
-    const taken = join(this.#folder, `taken-${this.#name}`)
-    try {
-      renameSync(join(this.#folder, `handed-${this.#name}`), taken)
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-      throw error
-    }
-    return (read(taken) ?? '').split('\n').filter((line) => line !== '')
+    const files = readdirSync(this.#folder).filter((file) =>
+      file.startsWith(`handed-${this.#name}-by-`)
+    )
+    return files.map((file) => {
+      const path = join(this.#folder, file)
+      const line = readFileSync(path, 'utf8')
+      rmSync(path)
+      return line
+    })
   }
 
   #counter(key: string): string {
