@@ -21,8 +21,8 @@ configure({
     // Generous: a busy machine with two cores must not turn a slow test into a failing one.
     timeout: name === 'unit' ? 10_000 : 60_000,
   })),
-  // No test may take half as long.
-  plugins: [assert(), fileSystem(), record(), watchdog(300_000)],
+  // No test may take half as long as the watchdog is patient.
+  plugins: [assert(), fileSystem(), record(), watchdog({ patience: 300_000, mostTimeouts: 5 })],
   forceExit: false,
 })
 
