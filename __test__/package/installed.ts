@@ -39,6 +39,8 @@ export async function stage(...options: string[]) {
   }
 }
 
+type Staged = Awaited<ReturnType<typeof stage>>
+
 /**
  * Installs it into an empty app under the given names.
  *
@@ -46,6 +48,15 @@ export async function stage(...options: string[]) {
  */
 export async function installUnder(names: string[], options: string[] = []): Promise<Installed> {
   const staged = await stage(...options)
+  try {
+    return await installFrom(staged, names)
+  } catch (error) {
+    await staged.remove()
+    throw error
+  }
+}
+
+async function installFrom(staged: Staged, names: string[]): Promise<Installed> {
   const { version } = await readManifest(staged.library)
   const { dependencies } = (await readManifest(root)) as unknown as { dependencies: object }
   const registry = await startRegistry(
@@ -69,13 +80,12 @@ export async function installUnder(names: string[], options: string[] = []): Pro
     join(app, '.npmrc'),
     `registry=${registry.url}\ncache=${join(staged.folder, 'cache')}\naudit=false\nfund=false\n`
   )
-  await npm(app, 'install')
+  await npm(app, 'install').finally(() => registry.close())
   await cp(programs, app, { recursive: true })
   for (const name of PEERS) {
     await mkdir(dirname(join(app, 'node_modules', name)), { recursive: true })
     await symlink(join(root, 'node_modules', name), join(app, 'node_modules', name))
   }
-  await registry.close()
 
   return new Installed(app, registry.downloaded, staged.remove)
 }

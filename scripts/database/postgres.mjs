@@ -87,7 +87,12 @@ export async function connectToPostgres(server, limit) {
       const { rows } = await client.query(sql, params)
       return rows
     },
-    end: () => client.end().catch(() => {}),
+    end: async () => {
+      // A server that is paused doesn't say good-bye.
+      const timer = setTimeout(() => client.connection.stream.destroy(), limit)
+      await client.end().catch(() => {})
+      clearTimeout(timer)
+    },
   }
 }
 

@@ -16,6 +16,9 @@ export const PASSWORD = 'a p@ss/word'
 /** Milliseconds until an answer has to be there. A paused server gives none. */
 export const LIMIT = 15_000
 
+/** Milliseconds that a program may take which makes the files of a server. */
+const LONGEST_RUN = 120_000
+
 /** Finds a program in the PATH, or in folders that aren't in everybody's PATH. */
 export function findProgram(name, folders) {
   const path = process.env.PATH ?? ''
@@ -67,7 +70,8 @@ export function writeFor(account, path, content) {
 /** Runs a program to its end, with a text as its input; rejects with what it has printed if it fails. */
 export function runProgram(program, args, { account, input, cwd } = {}) {
   return new Promise((resolve, reject) => {
-    const child = execFile(program, args, { cwd, ...account }, (error, stdout, stderr) => {
+    const options = { cwd, timeout: LONGEST_RUN, killSignal: 'SIGKILL', ...account }
+    const child = execFile(program, args, options, (error, stdout, stderr) => {
       if (error) reject(new Error(`${error.message}\n${stdout}${stderr}`, { cause: error }))
       else resolve(stdout)
     })
@@ -89,7 +93,8 @@ export class Template {
   async copyTo(target, kind, account) {
     this.#folder ??= this.#prepare(kind, account)
     const folder = await this.#folder
-    await promisify(execFile)('cp', ['-Rp', join(folder, 'data'), target])
+    const args = ['-Rp', join(folder, 'data'), target]
+    await promisify(execFile)('cp', args, { timeout: LONGEST_RUN })
   }
 
   async #prepare(kind, account) {

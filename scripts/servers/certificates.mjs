@@ -11,7 +11,7 @@ const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-
 
 async function openssl(folder, ...args) {
   try {
-    await promisify(execFile)('openssl', args, { cwd: folder })
+    await promisify(execFile)('openssl', args, { cwd: folder, timeout: 60_000 })
   } catch (error) {
     if (error.code !== 'ENOENT') throw error
     throw new Error('openssl is missing (Debian, Ubuntu: apt-get install openssl)', {

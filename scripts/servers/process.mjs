@@ -193,7 +193,12 @@ export class ServerProcess {
   async ended() {
     // Otherwise nothing might be left that this process waits for.
     this.#process?.ref()
-    await this.#gone
+    const { pid } = this
+    const isGone = await Promise.race([
+      this.#gone.then(() => true),
+      sleep(LIMIT, false, { ref: false }),
+    ])
+    if (!isGone) throw new Error(`within ${LIMIT} ms the ${this.name} ${pid} didn't end`)
   }
 
   /** Ends it, in its own way if it has any, and removes its folder. */
