@@ -3,6 +3,7 @@
  */
 import { test } from '@japa/runner'
 import { Verrou } from 'loquet'
+import type { Assert } from '@japa/assert'
 import type { LockFactory } from 'loquet'
 import type { LockStore } from 'loquet/types'
 
@@ -12,6 +13,8 @@ import {
   assertStorageError,
   assertUsable,
   COMMAND_TIMEOUT,
+  giveBack,
+  insist,
   NO_POLL,
   SLACK,
 } from './outage.js'
@@ -57,6 +60,16 @@ async function withServer(
   }
 }
 
+/** What was asked for may be done long after its call has ended: then it is undone, and nothing comes afterwards. */
+async function assertEmpty(assert: Assert, server: FailingServer): Promise<void> {
+  await until(async () => {
+    const remains = await server.remains()
+    return remains.length === 0
+  })
+  await sleep(300)
+  assert.deepEqual(await server.remains(), [])
+}
+
 /** Registers the tests for a kind of server. */
 export function registerOutages({ title, start, memories }: FailingKind): void {
   test.group(`${title} | no server`, () => {
@@ -85,7 +98,7 @@ export function registerOutages({ title, start, memories }: FailingKind): void {
     }) => {
       await withServer(start, async (server) => {
         const factory = server.open({ commandTimeout: COMMAND_TIMEOUT })
-        await factory.createLock('k').run(() => {})
+        await insist(() => factory.createLock('k').run(() => {}))
         await server.kill()
         const waits = Array.from({ length: 50 }, () =>
           assertStorageError(assert, () => factory.createLock('k').acquire())
@@ -122,6 +135,8 @@ export function registerOutages({ title, start, memories }: FailingKind): void {
             try {
               await lock.run(() => sleep(1))
             } catch (error: any) {
+              // Late on a busy machine.
+              if (error.code === 'E_LOCK_NOT_OWNED' && lock.isExpired()) continue
               assert.equal(error.code, 'E_LOCK_STORAGE_ERROR')
               assert.instanceOf(error.cause, Error)
               return
@@ -134,8 +149,8 @@ export function registerOutages({ title, start, memories }: FailingKind): void {
         await server.restart()
         for (let index = 0; index < 5; index++) {
           const lock = factory.createLock(`key ${index}`)
-          assert.isTrue(await lock.acquire({ retry: { timeout: 10_000 } }))
-          await lock.release()
+          assert.isTrue(await insist(() => lock.acquire({ retry: { timeout: 10_000 } })))
+          await giveBack(assert, lock)
         }
       })
     })
@@ -186,7 +201,7 @@ export function registerPauses(title: string, start: () => Promise<FailingServer
     }) => {
       await withServer(start, async (server) => {
         const factory = server.open({ commandTimeout: COMMAND_TIMEOUT })
-        await factory.createLock('k').run(() => {})
+        await insist(() => factory.createLock('k').run(() => {}))
         server.pause()
         const waits = Array.from({ length: 50 }, () =>
           assertStorageError(assert, () => factory.createLock('k').acquire())
@@ -202,20 +217,17 @@ export function registerPauses(title: string, start: () => Promise<FailingServer
     }) => {
       await withServer(start, async (server) => {
         const factory = server.open({ commandTimeout: COMMAND_TIMEOUT })
-        const held = factory.createLock('held', 60_000)
-        await held.acquire()
+        const held = await insist(async (round) => {
+          const lock = factory.createLock(`held ${round}`, 60_000)
+          await lock.acquire()
+          return lock
+        })
         server.pause()
         await assertAllFail(assert, factory)
         server.resume()
         await assertUsable(assert, factory)
-        await held.release()
-        // What was asked for may have been done long after its call had ended.
-        await until(async () => {
-          const remains = await server.remains()
-          return remains.length === 0
-        })
-        await sleep(300)
-        assert.deepEqual(await server.remains(), [])
+        await giveBack(assert, held)
+        await assertEmpty(assert, server)
       })
     })
 
@@ -226,7 +238,7 @@ export function registerPauses(title: string, start: () => Promise<FailingServer
         await assertAllFail(assert, factory)
         server.resume()
         await assertUsable(assert, factory)
-        assert.deepEqual(await server.remains(), [])
+        await assertEmpty(assert, server)
       })
     })
 

@@ -41,7 +41,8 @@ for (const title of Object.keys(SERVERS) as (keyof typeof SERVERS)[]) {
       server: server!,
       leases,
       stop,
-      open: (proxy: FaultProxy) => openFactory(configOf(server!, proxy), { commandTimeout: 500 }),
+      open: (proxy: FaultProxy, commandTimeout = 1000) =>
+        openFactory(configOf(server!, proxy), { commandTimeout }),
       remains: async () => {
         const found = await leases()
         return found.map(({ key }) => key)
@@ -107,7 +108,7 @@ for (const title of Object.keys(SERVERS) as (keyof typeof SERVERS)[]) {
             ...{ seed, server, stores: 4, tasks: 12, keys: 4, plan: { bytesBetween: 4_000 } },
             ...{ aborts: true, patience: 10_000, grace: 10_000 },
             errors: [STORAGE, 'TimeoutError'],
-            open,
+            open: (proxy) => open(proxy, 500),
             disturb: async (random: Random) => {
               if (random.chance(0.3)) await MISCHIEF[title](server)
             },

@@ -58,7 +58,7 @@ for (const name of Object.keys(CLIENTS) as ClientName[]) {
 test.group('KyselyAdapter, Postgres | lost replies', () => {
   const startBackend = async () => {
     const { server, openAt, remains, stop } = await start('KyselyAdapter')
-    const open = (proxy: FaultProxy) => openAt(configOf(server, proxy), { commandTimeout: 500 })
+    const open = (proxy: FaultProxy) => openAt(configOf(server, proxy), { commandTimeout: 1000 })
     return { server, open, remains, stop }
   }
   registerLostReplies(startBackend, { isFenced: false })

@@ -29,7 +29,7 @@ async function start() {
       const found = await leasesOf(client, NAME)
       return found.map(({ key }) => key)
     },
-    open: (proxy: FaultProxy, commandTimeout = 500) => {
+    open: (proxy: FaultProxy, commandTimeout = 1000) => {
       const own = clientFor(proxy)
       clients.push(own)
       return new LockFactory(storeOf({ client: own }, { name: NAME, commandTimeout }))

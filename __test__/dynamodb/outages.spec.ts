@@ -10,6 +10,8 @@ import {
   assertStorageError,
   assertUsable,
   COMMAND_TIMEOUT,
+  giveBack,
+  insist,
 } from '../contract/outage.js'
 import { isPending, runModule, sleep, until } from '../unit/observe.js'
 import { ACCOUNT, leasesOf, startRunning, storeOf } from './tables.js'
@@ -66,7 +68,7 @@ test.group('DynamoDB | outages', () => {
           .acquireImmediately()
           .catch(() => false)
       )
-      await factory.createLock('k').forceRelease()
+      await insist(() => factory.createLock('k').forceRelease())
       await running.server.kill()
       const waits = Array.from({ length: 50 }, () =>
         assertStorageError(assert, () => factory.createLock('k').acquire())
@@ -104,7 +106,7 @@ test.group('DynamoDB | outages', () => {
       await assertAllFail(assert, factory)
       running.server.resume()
       await assertUsable(assert, factory)
-      await held.release()
+      await giveBack(assert, held)
       // What was asked for may have been done long after its call had ended.
       await until(() => hasNoLeases(running))
       await sleep(300)

@@ -27,7 +27,7 @@ const DOUBTFUL = [
 export interface Backend {
   /** What the proxy stands before. */
   server: Target
-  /** Opens a store behind the proxy, whose commands may take half a second. */
+  /** Opens a store behind the proxy, whose commands may take a second. */
   open(proxy: FaultProxy): LockFactory
   /** What is left of locks. */
   remains(): Promise<string[]>

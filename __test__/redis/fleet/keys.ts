@@ -45,9 +45,3 @@ export async function hasNoLeases(...servers: RedisServer[]): Promise<boolean> {
   }
   return true
 }
-
-/** How many channels somebody listens to. */
-export async function channelsOf(server: RedisServer): Promise<number> {
-  const channels = lines(await server.cli('PUBSUB', 'CHANNELS'))
-  return channels.length
-}
