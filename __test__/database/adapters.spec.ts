@@ -73,7 +73,7 @@ for (const { name, kind } of CASES) {
       ]
       for (const [at, holder] of stores.entries()) {
         assert.isTrue(await holder.save('key', `owner ${at}`, 60_000))
-        for (const other of stores) assert.isFalse(await other.save('key', 'other', 1000))
+        for (const other of stores) assert.isFalse(await other.save('key', 'other', 60_000))
         for (const other of stores) assert.isTrue(await other.exists('key'))
         await stores[(at + 1) % stores.length].extend('key', `owner ${at}`, 60_000)
         await stores[(at + 2) % stores.length].delete('key', `owner ${at}`)
@@ -85,9 +85,9 @@ for (const { name, kind } of CASES) {
       .run(async ({ assert }, table) => {
         const store = create(table)
 
-        assert.isTrue(await store.save('key', 'me', 1000))
-        assert.isFalse(await store.save('key', 'you', 1000))
-        await store.extend('key', 'me', 1000)
+        assert.isTrue(await store.save('key', 'me', 60_000))
+        assert.isFalse(await store.save('key', 'you', 60_000))
+        await store.extend('key', 'me', 60_000)
         await store.delete('key', 'me')
         assert.isFalse(await store.exists('key'))
       })
@@ -106,7 +106,8 @@ for (const { name, kind } of CASES) {
       assert,
     }) => {
       const store = create()
-      assert.isTrue(await store.save('key', 'old', 20))
+      assert.isTrue(await store.save('key', 'old', 60_000))
+      await store.extend('key', 'old', 20)
       await until(async () => !(await store.exists('key')))
       await store.extend('key', 'old', 60_000).then(
         () => assert.fail('revived'),
@@ -142,18 +143,18 @@ for (const { name, kind } of CASES) {
       const stores = Array.from({ length: 6 }, () => create(table))
       assert.isFalse(await connection.schema.hasTable(table))
 
-      await Promise.all(stores.map((store, at) => store.save('key', `owner ${at}`, 1000)))
+      await Promise.all(stores.map((store, at) => store.save('key', `owner ${at}`, 60_000)))
       assert.isTrue(await connection.schema.hasTable(table))
       await connection.schema.dropTable(table)
-      assert.isTrue(await stores[0].save('key', 'again', 1000))
+      assert.isTrue(await stores[0].save('key', 'again', 60_000))
     })
 
     test('a missing table is an error that names it and says what to do', async ({ assert }) => {
       const store = create('absent', false)
       for (const call of [
-        () => store.save('key', 'me', 1000),
+        () => store.save('key', 'me', 60_000),
         () => store.delete('key', 'me'),
-        () => store.extend('key', 'me', 1000),
+        () => store.extend('key', 'me', 60_000),
         () => store.exists('key'),
         () => store.forceDelete('key'),
       ]) {
@@ -167,7 +168,7 @@ for (const { name, kind } of CASES) {
     test('a lock in a transaction lasts if it is committed', async ({ assert }) => {
       const options = { tableName: tableName() }
       const store = create(options.tableName)
-      await store.save('warm', 'me', 1000)
+      await store.save('warm', 'me', 60_000)
       await connect({ max: 1 }).transaction(async (adapter) => {
         const within = new DatabaseStore(adapter, options)
         assert.isTrue(await within.save('key', 'me', 60_000))
@@ -188,7 +189,7 @@ for (const { name, kind } of CASES) {
         table.string('tenant', 10).notNullable()
       })
       const store = new DatabaseStore(connect().adapter(), options)
-      const error = await errorOf(() => store.save('key', 'me', 1000))
+      const error = await errorOf(() => store.save('key', 'me', 60_000))
 
       assert.instanceOf(error, E_LOCK_STORAGE_ERROR)
       assert.match(error.message, /tenant/)
@@ -288,7 +289,7 @@ test.group('DatabaseStore | adapters of others', () => {
     adapter.insertLock = async () => {
       throw new Error('value too long')
     }
-    const error = await errorOf(() => store.save('key', 'me', 1000))
+    const error = await errorOf(() => store.save('key', 'me', 60_000))
 
     assert.instanceOf(error, E_LOCK_STORAGE_ERROR)
     assert.equal((error.cause as Error).message, 'value too long')
@@ -352,16 +353,16 @@ test.group('DatabaseStore | adapters of others', () => {
     await new Promise(setImmediate)
     assert.isDefined(adapter.failure)
 
-    const error = await errorOf(() => store.save('key', 'me', 1000))
+    const error = await errorOf(() => store.save('key', 'me', 60_000))
     assert.instanceOf(error, E_LOCK_STORAGE_ERROR)
-    assert.isTrue(await store.save('key', 'me', 1000))
+    assert.isTrue(await store.save('key', 'me', 60_000))
     assert.isTrue(await store.exists('key'))
     assert.equal(adapter.tables, 1)
   })
 
   test('without autoCreateTable nothing is created', async ({ assert }) => {
     const adapter = new ArrayAdapter()
-    await new DatabaseStore(adapter, { autoCreateTable: false }).save('key', 'me', 1000)
+    await new DatabaseStore(adapter, { autoCreateTable: false }).save('key', 'me', 60_000)
 
     assert.equal(adapter.tables, 0)
   })

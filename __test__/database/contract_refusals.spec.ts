@@ -14,6 +14,8 @@ import {
   assertStorageError,
   assertUsable,
   COMMAND_TIMEOUT,
+  giveBack,
+  insist,
   NO_POLL,
 } from '../contract/outage.js'
 import { isPending, sleep, until } from '../unit/observe.js'
@@ -82,7 +84,7 @@ test.group('Database refusals | read-only', () => {
         }
         const factory = openFactory(config, { commandTimeout: COMMAND_TIMEOUT })
         const held = factory.createLock('held', 60_000)
-        await held.acquire()
+        await insist(() => held.acquire())
         for (const sql of on) await runAlone(server!, sql)
         await until(async () => {
           const error = await factory
@@ -131,7 +133,7 @@ test.group('Database refusals | somebody else', () => {
       await withBackend(title, async ({ server, config, leases }) => {
         const factory = openFactory(config, { commandTimeout: COMMAND_TIMEOUT })
         const lock = factory.createLock('k', 200)
-        await lock.acquire()
+        await insist(() => lock.acquire())
         const other = await server!.open()
         await other.query('BEGIN')
         const key = title === 'Postgres' ? 'key' : '`key`'
@@ -141,14 +143,16 @@ test.group('Database refusals | somebody else', () => {
         await assertStorageError(assert, () => factory.createLock('k', 60_000).acquireImmediately())
         await assertStorageError(assert, () => factory.createLock('k', 60_000).acquire())
         // Other keys are none the worse for it.
-        await factory.createLock('another').run(() => {})
-        assert.isFalse(await factory.createLock('k', 60_000).acquire({ retry: { timeout: 100 } }))
+        await insist((round) => factory.createLock(`another ${round}`).run(() => {}))
+        const impatient = factory.createLock('k', 60_000)
+        assert.isFalse(await insist(() => impatient.acquire({ retry: { timeout: 100 } })))
         await other.query('COMMIT')
         await other.end()
         await assertUsable(assert, factory)
         const next = factory.createLock('k', 60_000)
-        assert.isTrue(await next.acquire({ retry: { timeout: 5000, delay: 20 } }))
-        await next.release()
+        const retry = { timeout: 9000, delay: 20 }
+        assert.isTrue(await insist(() => next.acquire({ retry })))
+        await giveBack(assert, next)
         await until(async () => {
           const found = await leases()
           return found.length === 0
@@ -191,16 +195,21 @@ test.group('Database refusals | somebody else', () => {
     }) => {
       await withBackend(title, async ({ config, leases }) => {
         const factory = openFactory(config, { commandTimeout: COMMAND_TIMEOUT })
-        await factory.createLock('first').run(() => {})
+        await insist(() => factory.createLock('first').run(() => {}))
         const other = await lockFile(config.connection.filename as string)
         await Promise.all(
           ['a', 'b'].map((key) =>
             assertStorageError(assert, () => factory.createLock(key, 60_000).acquire())
           )
         )
-        assert.isFalse(await factory.createLock('c', 60_000).acquire({ retry: { timeout: 100 } }))
+        const impatient = factory.createLock('c', 60_000)
+        assert.isFalse(await insist(() => impatient.acquire({ retry: { timeout: 100 } })))
         await other.release()
         await assertUsable(assert, factory)
+        await until(async () => {
+          const found = await leases()
+          return found.length === 0
+        })
         await sleep(300)
         assert.deepEqual(await leases(), [])
       })
@@ -261,7 +270,9 @@ test.group('Database refusals | connections and tables', () => {
     const taken = await takeConnections()
     await Promise.all(
       Array.from({ length: 50 }, (_, index) =>
-        factory.createLock(`key ${index}`).run(() => {}, { retry: { timeout: 10_000 } })
+        insist((round) =>
+          factory.createLock(`key ${index}.${round}`).run(() => {}, { retry: { timeout: 10_000 } })
+        )
       )
     )
     await Promise.all(taken.map((other) => other.end()))

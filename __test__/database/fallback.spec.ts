@@ -198,7 +198,7 @@ test.group('Database on the own connection | notice', () => {
 
     await verrou.createLock('key').run(() => {})
     await new LockFactory(store, { logger }).createLock('key').run(() => {})
-    await store.save('key', 'me', 1000)
+    await store.save('key', 'me', 60_000)
 
     assert.deepEqual(warningsOf(logger), [
       "The database lock store runs on the app's own knex connection, since the database is in memory",

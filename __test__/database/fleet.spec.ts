@@ -21,6 +21,8 @@ import type { Backend } from './backends.js'
 import { wayTo } from './fleet/open.js'
 import type { DatabaseWay } from './fleet/open.js'
 
+const WAY = { kind: 'options', tableName: TABLE } as const
+
 /** What is common to the members of these tests unless they say otherwise. */
 function orderFor(
   { config }: Backend,
@@ -107,7 +109,10 @@ for (const [title, start] of Object.entries(BACKENDS)) {
     test('C8: processes are killed while they wait, and the others go on', async ({ assert }) => {
       await withFleet(start, async (fleet, backend, random) => {
         const work = { kind: 'hold', millis: [1, 4] } as const
-        const order = orderFor(backend, { keys: ['one'], ttl: 2_000, delay: 60_000, work })
+        // Two dozen tasks write at once, where each may have to wait for the disk.
+        const way = { ...WAY, config: backend.config, commandTimeout: 20_000 }
+        const more = { keys: ['one'], ttl: 2_000, delay: 60_000, work, way: wayTo(way) }
+        const order = orderFor(backend, more)
         const lock = openFactory(backend.config).createLock('one', 60_000)
         await killWaiters(assert, fleet, random, { order, members: 8, lock, kills: 2 })
         await fleet.waitUntil(() => hasNoLeases(backend))

@@ -52,8 +52,8 @@ test.group('Kysely | dialects', () => {
       },
     })
     const store = kyselyStore({ connection, autoCreateTable: true }).factory()
-    await store.save('key', 'me', 1000).catch(() => {})
-    await store.save('key', 'me', 1000).catch(() => {})
+    await store.save('key', 'me', 60_000).catch(() => {})
+    await store.save('key', 'me', 60_000).catch(() => {})
     return queries
   }
 
@@ -132,7 +132,7 @@ test.group('Kysely | a dialect that nobody knows', () => {
       .addColumn('expiration', 'bigint')
       .addColumn('tenant', 'text', (column) => column.notNull())
       .execute()
-    const error = await errorOf(() => storeOn(connection, 'strange').save('key', 'me', 1000))
+    const error = await errorOf(() => storeOn(connection, 'strange').save('key', 'me', 60_000))
     assert.instanceOf(error, E_LOCK_STORAGE_ERROR)
     assert.match(error.message, /tenant/)
     await connection.destroy()
@@ -236,11 +236,11 @@ test.group('Kysely | Postgres', () => {
     ]
     for (const [at, holder] of stores.entries()) {
       assert.isTrue(await holder.save('key', `owner ${at}`, 60_000))
-      for (const other of stores) assert.isFalse(await other.save('key', 'other', 1000))
+      for (const other of stores) assert.isFalse(await other.save('key', 'other', 60_000))
       await stores[(at + 1) % stores.length].delete('key', `owner ${at}`)
     }
     const dotted = kyselyStore({ connection, schemaName: 'app', tableName: 'a.b' }).factory()
-    assert.isTrue(await dotted.save('key', 'me', 1000))
+    assert.isTrue(await dotted.save('key', 'me', 60_000))
     assert.deepEqual(
       await server.query(
         "select table_schema, table_name from information_schema.tables where table_name in ('locks', 'a.b') order by 2"
@@ -263,7 +263,7 @@ test.group('Kysely | Postgres', () => {
     await connection.transaction().execute(async (transaction) => {
       const lock = new LockFactory(storeOn(transaction)).createLock('key', 60_000)
       assert.isTrue(await lock.acquire())
-      assert.isFalse(await storeOn(transaction).save('key', 'you', 1000))
+      assert.isFalse(await storeOn(transaction).save('key', 'you', 60_000))
       await lock.extend()
       assert.isTrue(await lock.isLocked())
       await lock.release()

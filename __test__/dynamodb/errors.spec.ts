@@ -95,7 +95,7 @@ test.group('DynamoDB | errors', () => {
         assert.match(error.message, says)
         assert.instanceOf(error.cause, Error)
         assert.notInclude(inspect(error, { depth: 10 }), SECRET)
-        assert.isBelow(millis, SHORT + 3_000)
+        assert.isBelow(millis, SHORT + 6_000)
       }
     })
 

@@ -22,7 +22,7 @@ const WRONG = 'hunter3 @/:%'
 /** Milliseconds; for what is to fail. */
 const COMMAND_TIMEOUT = 1000
 /** By how much a call may be late on such a machine. */
-const SLACK = 3000
+const SLACK = 6000
 
 /** Everything that somebody may see of a value. */
 function shown(value: unknown): string {

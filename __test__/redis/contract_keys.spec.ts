@@ -146,7 +146,7 @@ for (const [name, start] of Object.entries(KINDS)) {
         if (other === 'busy') continue
         const lock = ours.createLock(other)
         assert.isFalse(await lock.isLocked(), other)
-        assert.isTrue(await lock.acquire({ retry: { timeout: 500 } }), other)
+        assert.isTrue(await lock.acquire({ retry: { timeout: 9000 } }), other)
         await lock.release()
       }
       await holder.release()

@@ -18,6 +18,7 @@ import type { Group, TestContext } from '@japa/runner/core'
 
 import { FaultProxy } from '../faults/proxy.js'
 import { runCollected } from '../stores/collected_suite.js'
+import { insist } from '../contract/outage.js'
 import { assertNotOwned, errorOf, isPending, rejectionOf, until } from '../unit/observe.js'
 import { RecordingLogger } from '../unit/recording_logger.js'
 import { startCluster, startStandalone, startTls } from './servers.js'
@@ -223,7 +224,7 @@ test.group('Redis on the own connection | what is said', () => {
       .createLock('key')
       .run(() => {})
     await new LockFactory(store, { logger }).createLock('key').run(() => {})
-    await store.save('key', 'me', 1000)
+    await store.save('key', 'me', 60_000)
     await store.forceDelete('key')
 
     assert.deepEqual(warningsOf(logger), [
@@ -336,7 +337,7 @@ test.group('Redis on the own connection | faults', (group) => {
     const { server } = used
     const redis = connect(current, server, { commandTimeout: 150 })
     const factory = factoryOn(redis)
-    await factory.createLock('warm').run(() => {})
+    await insist(() => factory.createLock('warm').run(() => {}))
     server.pause()
     const lock = factory.createLock('given up', null)
     const error = await rejectionOf(lock.acquire())
@@ -345,7 +346,7 @@ test.group('Redis on the own connection | faults', (group) => {
     assert.instanceOf(error, E_LOCK_STORAGE_ERROR)
     await until(async () => (await server.cli('EXISTS', 'given up')) === '0')
     // The same owner tries again: what takes back the first acquisition must not take this one.
-    assert.isTrue(await lock.acquire({ retry: { attempts: 50, delay: 20 } }))
+    assert.isTrue(await insist(() => lock.acquire({ retry: { attempts: 50, delay: 20 } })))
     await new Promise((done) => setTimeout(done, 100))
     assert.isTrue(await lock.isLocked())
     await lock.release()

@@ -12,6 +12,8 @@ export interface DatabaseWay {
   kind: 'options' | 'instance' | 'proxy' | 'kysely'
   config: KnexConfig
   tableName: string
+  /** Of a store with `options`; milliseconds. */
+  commandTimeout?: number
 }
 
 /** What a member is told. */
@@ -21,11 +23,11 @@ export function wayTo(settings: DatabaseWay): Way {
 
 export async function openStore(
   peer: Peer,
-  { kind, config, tableName }: DatabaseWay
+  { kind, config, tableName, commandTimeout }: DatabaseWay
 ): Promise<{ store: LockStore; close?: () => Promise<void> }> {
   if (kind === 'options') {
     const { databaseStore } = await import('loquet/drivers/database')
-    return { store: databaseStore({ ...config, tableName }).factory() }
+    return { store: databaseStore({ ...config, tableName, commandTimeout }).factory() }
   }
   if (kind === 'kysely') {
     const { makeKysely } = await import('../own_clients.js')
