@@ -92,6 +92,8 @@ export async function storm(options: StormOptions): Promise<StormResult> {
     })
     const all = Promise.all(tasks)
     const mischief = beMischievous(options, new Random(seed), () => isOver)
+    // Awaited later.
+    mischief.catch(() => {})
     while (!options.isOver(proxies)) await Promise.race([sleep(50), all])
     isOver = true
     for (const proxy of proxies) proxy.calm()
