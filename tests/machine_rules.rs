@@ -289,3 +289,22 @@ fn c8_the_end_of_a_lease_is_awaited_though_the_one_who_polled_in_the_meantime_le
     assert!(bench.machine.cancel(at(20), polls, &mut bench.effects));
     assert_eq!(bench.machine.next_deadline(), Some(at(2_000)));
 }
+
+#[test]
+fn c8_an_end_that_is_told_while_the_store_is_asked_is_kept_in_mind() {
+    let patient = Retry { delay: Duration::from_secs(60), ..WAIT };
+    let mut bench = Bench::new(POLLED);
+    bench.acquire(at(0), 1, patient);
+    let op = bench.save();
+    bench.machine.extended("k", Some(at(30)));
+    // The answer may be older than that.
+    let held = Ok(Save::Held { until: Some(at(50_000)) });
+    bench.machine.saved(at(5), op, held, &mut bench.effects);
+    assert!(matches!(bench.only(), Effect::Watch { waiting: true, .. }));
+    assert_eq!(bench.machine.next_deadline(), Some(at(30)));
+    bench.tick(at(30));
+    // It was told once.
+    let op = bench.save();
+    bench.machine.saved(at(31), op, Ok(Save::Held { until: Some(at(40_000)) }), &mut bench.effects);
+    assert_eq!(bench.machine.next_deadline(), Some(at(40_000)));
+}

@@ -82,6 +82,8 @@ pub(super) struct Queue {
     pub(super) next_try: Moment,
     /// When the holder's lease ends, as far as the last answer told.
     pub(super) held_until: Moment,
+    /// What was told of its end while the store was asked: the answer may be older.
+    pub(super) told_end: Moment,
     /// Whether `next_try` is when a lease ends, and not a poll.
     pub(super) awaits_end: bool,
     /// Tells the present `next_try` from earlier ones in the deadline heap.
@@ -279,6 +281,7 @@ impl Lobby {
             last_asked: Moment::START,
             next_try: Moment::NEVER,
             held_until: Moment::NEVER,
+            told_end: Moment::NEVER,
             awaits_end: false,
             stamp,
             stands_back: false,

@@ -180,6 +180,7 @@ impl Machine {
         if let Some(line) = attempt.queue.and_then(|queue| self.lobby.queue_mut(queue)) {
             line.run = if line.released_at.take().is_some() { line.run.saturating_add(1) } else { 0 };
             line.stands_back = false;
+            line.told_end = Moment::NEVER;
         }
         self.take(now, attempt, lease, effects);
     }
@@ -200,6 +201,7 @@ impl Machine {
         if let Some(line) = attempt.queue.and_then(|queue| self.lobby.queue_mut(queue)) {
             line.run = line.run.saturating_add(1);
             line.stands_back = false;
+            line.told_end = Moment::NEVER;
         }
         // Should it have expired by now: a hand-over is none of the waiter's own chances.
         self.take(now, &Attempt { counts: false, ..attempt.clone() }, lease, effects);

@@ -111,6 +111,7 @@ impl Machine {
             effects.push_back(Effect::Watch { key: line.key.clone(), waiting: true });
         }
         let recheck = std::mem::take(&mut line.recheck);
+        let told = std::mem::replace(&mut line.told_end, Moment::NEVER);
         if line.stands_back {
             let at = if line.run == 0 { now + TURN } else { Moment::NEVER };
             self.schedule(queue, at);
@@ -134,6 +135,7 @@ impl Machine {
             Some(end) if !is_counted => now + now.since(end).max(TURN),
             _ => Moment::NEVER,
         };
+        let end = if told > now && !is_counted { end.min(told) } else { end };
         let mut next = end;
         if self.capability.polls
             && let Some(delay) = self.lobby.shortest_delay(queue)

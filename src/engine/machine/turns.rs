@@ -72,7 +72,8 @@ impl Machine {
             return;
         };
         match self.lobby.queue_mut(queue) {
-            Some(line) if line.phase == Phase::Asking => line.recheck |= !self.capability.polls,
+            Some(line) if line.phase == Phase::Asking && self.capability.polls => line.told_end = end,
+            Some(line) if line.phase == Phase::Asking => line.recheck = true,
             Some(line) if end < line.next_try && !line.stands_back => self.schedule(queue, end),
             _ => {}
         }
