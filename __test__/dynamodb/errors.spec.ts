@@ -298,7 +298,8 @@ for (const tells of [true, false]) {
       for (const isTaken of [false, true]) {
         const key = `over ${isTaken}`
         const store = storeBehind(once('DeleteItem', replyLost))
-        assert.isTrue(await store.save(key, 'me', 30))
+        assert.isTrue(await store.save(key, 'me', 60_000))
+        await store.extend(key, 'me', 30)
         await until(async () => !(await store.exists(key)))
         if (isTaken) await storeOf(running, { name }).save(key, 'other', 60_000)
         await assertNotOwned(assert, () => store.delete(key, 'me'))
