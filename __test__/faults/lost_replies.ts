@@ -171,14 +171,16 @@ export function registerLostReplies(start: () => Promise<Backend>, { isFenced = 
   }) => {
     await onStage(start, async ({ backend, proxy }) => {
       const factory = backend.open(proxy)
-      const lock = factory.createLock('k', 50)
+      const lock = factory.createLock('k', 60_000)
       assert.isTrue(await lock.acquire())
+      await lock.extend(50)
       await until(() => lock.isExpired())
       await sleep(50)
       const happened = proxy.next('reply-lost', about({ owner: lock.getOwner() }))
       await Promise.all([happened, assertNotOwned(assert, () => lock.release())])
 
-      const overrun = factory.createLock('k', 50).run(async (held) => {
+      const overrun = factory.createLock('k', 60_000).run(async (held) => {
+        await held.extend(50)
         await until(() => held.isExpired())
         await sleep(50)
         void proxy.next('reply-lost', about({ owner: held.getOwner() }))
