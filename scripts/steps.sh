@@ -6,8 +6,8 @@ if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
 fi
 padding='.......................................................'
 
-# Seconds that a step may take. The longest take a third of it on two cores.
-longest_step=${LOQUET_LONGEST_STEP:-1800}
+# Seconds that a step may take. The longest take less than a third of it on two idle cores.
+longest_step=${LOQUET_LONGEST_STEP:-2700}
 
 # bounded COMMAND...: runs a command in a process group of its own. If it takes longer than a step may, says what it was
 # doing; in any case ends what it leaves running, which would otherwise keep whoever reads our output waiting. With
