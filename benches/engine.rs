@@ -24,6 +24,7 @@ fn request(number: u32, key: &Key) -> Request {
         key: key.clone(),
         owner: Owner::unnamed(),
         ttl: Ttl::from_millis(30_000).unwrap(),
+        fenced: false,
         retry: WAIT,
     }
 }

@@ -1,12 +1,12 @@
 //! Monotonic time.
 //!
 //! Everything in the crate that decides about time takes a [`Moment`] as an argument or asks a [`Clock`], so that
-//! tests and simulation can drive it by hand. Wall-clock time never enters: it may jump.
+//! tests and simulation can drive it by hand. Wall-clock time never decides: it may jump.
 
 use std::ops::Add;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime};
 
 /// A point in monotonic time: nanoseconds since the clock's origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +36,12 @@ impl Moment {
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
+
+    /// Whole microseconds from `earlier` to `self`; zero if `earlier` is later.
+    #[must_use]
+    pub const fn micros_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0) / 1000
+    }
 }
 
 impl Add<Duration> for Moment {
@@ -54,16 +60,46 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Moment;
 }
 
-/// The operating system's monotonic clock. All instances in a process share one origin.
+/// The operating system's monotonic clock. It goes on while the machine is suspended, as leases on servers do. All instances
+/// in a process share one origin.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Moment {
-        static ORIGIN: OnceLock<Instant> = OnceLock::new();
-        let origin = ORIGIN.get_or_init(Instant::now);
-        Moment::START + origin.elapsed()
+        static ORIGIN: OnceLock<u64> = OnceLock::new();
+        let running = running_nanos();
+        Moment(running.saturating_sub(*ORIGIN.get_or_init(|| running)))
     }
+}
+
+/// Nanoseconds since some origin, suspended or not: Linux has a clock of its own for that, elsewhere the monotonic one counts it.
+#[cfg(unix)]
+fn running_nanos() -> u64 {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Boottime;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
+    let time = rustix::time::clock_gettime(CLOCK);
+    // Neither is ever negative.
+    let (seconds, nanos) =
+        (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+}
+
+/// The standard library's clock is the performance counter, which counts the time in which the machine is suspended.
+#[cfg(not(unix))]
+fn running_nanos() -> u64 {
+    static ORIGIN: OnceLock<std::time::Instant> = OnceLock::new();
+    u64::try_from(ORIGIN.get_or_init(std::time::Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Microseconds since the Unix epoch by the machine's wall clock, which may jump: for fencing tokens, which must grow over
+/// restarts too, and for nothing else.
+#[must_use]
+pub fn unix_micros() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// A clock that stands still until it is told to move. Clones show the same time.

@@ -1,4 +1,4 @@
-//! The vocabulary: [`Key`], [`Owner`], [`Ttl`], [`Lease`]. Validated where they are made, trusted afterwards.
+//! The vocabulary: [`Key`], [`Owner`], [`Ttl`], [`Token`], [`Lease`]. Validated where they are made, trusted afterwards.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -109,6 +109,38 @@ impl Ttl {
     }
 }
 
+/// A fencing token: of two acquisitions of one key that have one, the later has the greater, whoever made them and whatever
+/// has become of the first. So a resource that remembers the greatest it has seen can refuse whoever comes late.
+///
+/// Below 2^53, so that JavaScript can carry it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Token(NonZeroU64);
+
+impl Token {
+    /// The greatest number that JavaScript counts to.
+    const GREATEST: u64 = (1 << 53) - 1;
+
+    /// A token from its number; nothing for 0 and for what JavaScript couldn't carry.
+    #[must_use]
+    pub fn new(number: u64) -> Option<Self> {
+        NonZeroU64::new(number).filter(|number| number.get() <= Self::GREATEST).map(Self)
+    }
+
+    /// The next token of a key whose last one was `last`, at `micros` since the Unix epoch by the store's clock. The time
+    /// goes in so that tokens grow on when whoever counts has forgotten all.
+    #[must_use]
+    pub fn after(last: Option<Self>, micros: u64) -> Self {
+        let next = last.map_or(0, Self::number).saturating_add(1).max(micros).min(Self::GREATEST);
+        Self(NonZeroU64::MIN.saturating_add(next - 1))
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0.get()
+    }
+}
+
 /// Where a store keeps a lease. The serial is never used twice in one store, so an old identity can't be taken for a
 /// newer one. Stores that know a lease by key and owner only leave it at the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -126,6 +158,8 @@ pub struct Lease {
     pub id: LeaseId,
     /// When it ends by the local monotonic clock, dated from before the request was sent; `None` for no end.
     pub expires_at: Option<Moment>,
+    /// Its fencing token, if one was wanted.
+    pub token: Option<Token>,
 }
 
 /// Who is told how an acquire ended. Opaque to engine and stores, but for the tenant: when a tenant goes (a worker
@@ -155,6 +189,19 @@ mod tests {
     fn empty_keys_and_zero_ttls_are_refused_with_their_value() {
         assert!(Key::new("").unwrap_err().to_string().contains("\"\""));
         assert!(Ttl::from_millis(0).unwrap_err().to_string().contains("got 0"));
+    }
+
+    #[test]
+    fn tokens_grow_by_time_and_without_it() {
+        let first = Token::after(None, 1_000);
+        assert_eq!(first.number(), 1_000);
+        let second = Token::after(Some(first), 1_000);
+        assert!(second > first);
+        assert_eq!(Token::after(Some(second), 500).number(), 1_002, "a clock that was set back");
+        assert_eq!(Token::after(Some(second), 2_000).number(), 2_000);
+        assert_eq!(Token::after(None, 0).number(), 1);
+        assert_eq!(Token::after(None, u64::MAX).number(), (1 << 53) - 1);
+        assert!(Token::new(0).is_none() && Token::new(1 << 53).is_none());
     }
 
     #[test]

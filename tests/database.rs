@@ -109,6 +109,7 @@ async fn tells_a_batch_apart(settings: Option<Settings>) {
         key: key(name),
         owner: owner(number),
         ttl: ttl(60_000),
+        fenced: false,
         waits: false,
     };
     let delete = |name: &str, number| Command::Delete {
@@ -186,6 +187,7 @@ async fn takes_long_lists(settings: Option<Settings>) {
         key: key(&format!("list {number}")),
         owner: owner(by * 1000 + number),
         ttl: ttl(60_000),
+        fenced: false,
         waits: false,
     };
     let replies = store.execute((0..150).map(|number| save(number * 2, 1)).collect(), PATIENCE).await;
@@ -225,6 +227,7 @@ async fn makes_one_table(settings: Option<Settings>) {
             key: key(&format!("k{number}")),
             owner: owner(number),
             ttl: ttl(60_000),
+            fenced: false,
             waits: false,
         };
         store.execute(vec![save], PATIENCE)
@@ -277,6 +280,7 @@ async fn a_table_that_ignores_case_has_one_lock_for_foo_and_for_capital_foo() {
         key: key(name),
         owner: owner(number),
         ttl: ttl(60_000),
+        fenced: false,
         waits: false,
     };
     let replies = process.store.execute(vec![save("Foo", 1), save("foo", 2), save("bar", 3)], PATIENCE).await;

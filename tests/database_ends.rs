@@ -31,6 +31,7 @@ async fn tells_every_end(settings: Option<Settings>) {
         key: key(name),
         owner: owner(number),
         ttl: ttl(2),
+        fenced: false,
         waits: false,
     };
     // By somebody else each time, as soon as the one before is over; alone and in a list.
@@ -171,6 +172,7 @@ async fn prunes_what_has_expired(settings: Option<Settings>) {
         key: key(&format!("prune {number}")),
         owner: owner(number),
         ttl,
+        fenced: false,
         waits: false,
     };
     let mut saves: Vec<Command> = (0..5).map(|number| save(number, ttl(1))).collect();

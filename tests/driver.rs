@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use loquet::clock::Moment;
+use loquet::clock::{Clock, Moment};
 use loquet::engine::Retry;
 use loquet::error::ErrorKind;
 use loquet::lease::{Owner, Ttl};
@@ -329,4 +329,36 @@ async fn c23_a_store_that_panics_or_answers_too_little_fails_its_callers_only() 
     let failed = handle.acquire(key("k"), owner(1), Ttl::FOREVER, wait(100)).await;
     assert_eq!(failed.unwrap_err().kind(), ErrorKind::Uncertain);
     assert!(handle.acquire(key("k"), owner(2), Ttl::FOREVER, wait(100)).await.unwrap().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn figures_tell_of_waits_and_holds_and_of_those_who_wait() {
+    let (served, clock) = server();
+    let handle = drive(Arc::new(served.connect(clock.clone())), clock.clone());
+    let figures = |prefix: &str| handle.figures(clock.now(), prefix);
+    let waiters = |prefix: &str| figures(prefix).waiters;
+    for name in ["a.k", "b.k"] {
+        handle.acquire(key(name), owner(0), Ttl::FOREVER, wait(100)).await.unwrap().unwrap();
+    }
+    let waiting = handle.acquire(key("a.k"), owner(1), ttl(500), wait(100));
+    let dropped = handle.acquire(key("a.k"), owner(2), ttl(500), wait(100));
+    let _other = handle.acquire(key("b.k"), owner(3), ttl(500), wait(100));
+    sleep(millis(200)).await;
+    assert_eq!((waiters(""), waiters("a."), waiters("c.")), (3, 2, 0));
+    assert_eq!(figures("").contended, [(key("a.k"), 2), (key("b.k"), 1)]);
+    drop(dropped);
+    settle_down().await;
+    assert_eq!(waiters("a."), 1);
+
+    handle.release(key("a.k"), owner(0)).await.unwrap();
+    waiting.await.unwrap().unwrap();
+    assert_eq!((waiters("a."), figures("").leases), (0, 2));
+    assert_eq!(figures("").contended, [(key("b.k"), 1)]);
+    // Nobody releases it: it is held for 500 ms, however late that is noticed.
+    sleep(millis(900)).await;
+    let told = figures("");
+    assert_eq!((told.wait.count, told.hold.count, told.leases), (3, 2, 1));
+    let about = |told: f64, millis: f64| (told - millis).abs() < 5.0;
+    assert!(about(told.wait.max, 200.0) && told.wait.min < 1.0, "{:?}", told.wait);
+    assert!(about(told.hold.min, 200.0) && about(told.hold.max, 500.0), "{:?}", told.hold);
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use loquet::clock::{Clock, Moment};
 use loquet::engine::Retry;
 use loquet::engine::driver::{Driver, Options};
-use loquet::lease::{Key, Ttl};
+use loquet::lease::{Key, Lease, Token, Ttl};
 use loquet::store::faulty::{Dice, Faults, Faulty};
 use tokio::time::{sleep, timeout};
 
@@ -22,7 +22,7 @@ use shell::seeds;
 
 /// Who is inside, as the holders themselves believe.
 #[derive(Default)]
-struct Inside(Mutex<HashMap<Key, (u64, Option<Moment>)>>);
+struct Inside(Mutex<HashMap<Key, (u64, Option<Moment>)>>, Mutex<HashMap<Key, Token>>);
 
 impl Inside {
     fn enter(&self, now: Moment, key: &Key, number: u64, until: Option<Moment>) {
@@ -32,12 +32,26 @@ impl Inside {
         }
     }
 
+    /// Nobody forces a lock here, so whoever enters with a token has the greatest.
+    fn fence(&self, key: &Key, number: u64, lease: &Lease) {
+        assert_eq!(lease.token.is_some(), is_fenced(number), "{number}: {lease:?}");
+        if let Some(token) = lease.token {
+            let before = self.1.lock().unwrap().insert(key.clone(), token);
+            assert!(before < Some(token), "{number}: {token:?} of {key:?} comes after {before:?}");
+        }
+    }
+
     fn leave(&self, key: &Key, number: u64) {
         let mut inside = self.0.lock().unwrap();
         if inside.get(key).is_some_and(|(holder, _)| *holder == number) {
             inside.remove(key);
         }
     }
+}
+
+/// Every other acquisition has a fencing token.
+fn is_fenced(number: u64) -> bool {
+    number.is_multiple_of(2)
 }
 
 /// Tasks in three processes that lock, overrun, cancel and release on a few keys while everything goes wrong.
@@ -66,7 +80,11 @@ async fn storm(seed: u64, faults: Faults) {
                         2 => Retry { timeout: Some(millis(dice.below(1000))), ..wait(20) },
                         _ => wait(20),
                     };
-                    let acquire = handle.acquire(key.clone(), owner(number), ttl(span), retry);
+                    let acquire = if is_fenced(number) {
+                        handle.acquire_fenced(key.clone(), owner(number), ttl(span), retry)
+                    } else {
+                        handle.acquire(key.clone(), owner(number), ttl(span), retry)
+                    };
                     let patience =
                         if dice.happens(200) { millis(dice.below(10_000)) } else { millis(600_000) };
                     let Ok(outcome) = timeout(patience, acquire).await else {
@@ -78,6 +96,7 @@ async fn storm(seed: u64, faults: Faults) {
                     };
                     let Ok(Some(lease)) = outcome else { continue };
                     inside.enter(clock.now(), &key, number, lease.expires_at);
+                    inside.fence(&key, number, &lease);
                     sleep(millis(dice.below(span * 5 / 4))).await;
                     inside.leave(&key, number);
                     let _ = handle.release(key, owner(number)).await;

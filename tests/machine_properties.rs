@@ -14,6 +14,7 @@ use proptest::prelude::*;
 
 mod shell;
 mod world;
+use shell::Draw;
 use world::{Fate, World, key, retry};
 
 #[derive(Clone, Debug)]
@@ -45,26 +46,9 @@ impl fmt::Debug for Schedule {
     }
 }
 
-/// Numbers drawn from one random number; small numbers give small draws, so that failures shrink.
-struct Draw(u64);
-
 impl Draw {
-    fn below(&mut self, end: u64) -> u64 {
-        let drawn = self.0 % end;
-        self.0 /= end;
-        drawn
-    }
-
-    fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[usize::try_from(self.below(choices.len() as u64)).unwrap()]
-    }
-
     fn key(&mut self) -> u8 {
         self.one_of(&[0, 1, 2])
-    }
-
-    fn any(&mut self) -> usize {
-        usize::try_from(self.below(32)).unwrap()
     }
 
     fn ttl(&mut self) -> Ttl {

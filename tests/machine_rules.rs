@@ -17,7 +17,8 @@ const POLLED: Capability =
 const WAIT: Retry = Retry { attempts: None, delay: Duration::from_millis(100), timeout: None };
 const HELD: Result<Save> = Ok(Save::Held { until: None });
 const FREE: Result<Save> = Ok(Save::Acquired(LEASE));
-const LEASE: Lease = Lease { id: loquet::lease::LeaseId { slot: 0, serial: 0 }, expires_at: None };
+const LEASE: Lease =
+    Lease { id: loquet::lease::LeaseId { slot: 0, serial: 0 }, expires_at: None, token: None };
 
 fn at(millis: u64) -> Moment {
     Moment::START + Duration::from_millis(millis)
@@ -41,6 +42,7 @@ fn request(number: u32, retry: Retry) -> Request {
         key: key(),
         owner: owner(number),
         ttl: Ttl::FOREVER,
+        fenced: false,
         retry,
     }
 }
@@ -92,7 +94,7 @@ impl Bench {
     fn settled(&mut self) -> (u32, Outcome) {
         self.effects.retain(|effect| !matches!(effect, Effect::Watch { .. }));
         match self.effects.pop_front() {
-            Some(Effect::Settle { ticket, outcome }) => (ticket.number, outcome),
+            Some(Effect::Settle { ticket, outcome, .. }) => (ticket.number, outcome),
             other => panic!("not a settlement: {other:?}"),
         }
     }

@@ -114,7 +114,7 @@ fn c8_a_place_that_is_being_taken_is_not_forgotten() {
     let key = Key::new("k").unwrap();
     let save = || {
         let (key, owner) = (key.clone(), Owner::named("o"));
-        Command::Save { key, owner, ttl: Ttl::FOREVER, waits: true }
+        Command::Save { key, owner, ttl: Ttl::FOREVER, fenced: false, waits: true }
     };
     let (mut member, mut other) = (Member::new("here".into()), Member::new("there".into()));
     let (mut server, mut heard_by) = (Server::default(), Channels::default());

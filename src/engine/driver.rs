@@ -25,10 +25,15 @@
 //! has at most one command under way on behalf of its waiters, so a burst of acquires doesn't become a burst of commands.
 //!
 //! # Time
-//! A lease is dated from before its request was sent, so it is never believed longer than it is. A command is answered
-//! within [`Options::command_timeout`] of its submission, by the store or by the driver: one that could not even be sent
-//! by then fails with [`ErrorKind::Storage`], one that was sent fails with [`ErrorKind::Uncertain`], and the lease that it
-//! may have made is cleaned up in the background. A waiter's own `retry.timeout` is kept even if the store hangs.
+//! A lease is dated from before its request was sent, so it is never believed longer than it is; of extensions that
+//! are under way at the same time, no more than what any of them may have left. A command is answered within
+//! [`Options::command_timeout`] of its submission, by the store or by the driver: one that could not even be sent by
+//! then fails with [`ErrorKind::Storage`], one that was sent fails with [`ErrorKind::Uncertain`], and the lease that
+//! it may have made is cleaned up in the background. A waiter's own `retry.timeout` is kept even if the store hangs.
+//!
+//! # Leases that are kept
+//! A claim with a [`Leash`] is extended by the [keeper](super::keeper) from its grant on, until it is released or lost; its
+//! extensions join the batches. The holder hears of a loss at [`Outlet::lost`].
 //!
 //! # The end
 //! [`Handle::close`] settles all waiters with [`ErrorKind::Closed`] and refuses new ones; releases still work. When the
@@ -45,6 +50,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::leash::Leash;
 use super::machine::{Outcome, Request};
 use super::retry::Retry;
 use crate::clock::Clock;
@@ -52,10 +58,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::lease::{Holder, Key, Lease, Owner, Ticket, Ttl};
 use crate::store::{Answer, Command, LockStore, Reply};
 
+mod board;
+mod crossings;
 mod outbox;
 mod task;
 mod tenants;
 
+use board::Board;
+use tenants::Asker;
 pub use tenants::{Order, Outlet, Settlement};
 
 /// What can be tuned.
@@ -126,8 +136,9 @@ impl Driver {
             }
         }));
         let name = store.name();
-        runtime.spawn(task::Task::new(store, clock, inbox, options, outlet).run());
-        Handle { events, serials: Arc::default(), store: name }
+        let board = Board::default();
+        runtime.spawn(task::Task::new(store, clock, inbox, options, outlet, board.clone()).run());
+        Handle { events, serials: Arc::default(), store: name, board }
     }
 }
 
@@ -140,22 +151,26 @@ pub struct Claim {
     pub owner: Owner,
     /// For how long.
     pub ttl: Ttl,
+    /// Whether with a fencing token.
+    pub fenced: bool,
+    /// How long it is extended by itself, if it is.
+    pub leash: Option<Arc<Leash>>,
 }
 
-/// Who is told of an answer.
-#[derive(Debug)]
-enum Asker<T> {
-    /// A future that is parked on the channel.
-    Future(oneshot::Sender<T>),
-    /// A tenant, by its ticket.
-    Tenant(Ticket),
+impl Claim {
+    fn request(&self, ticket: Ticket, retry: Retry) -> Request {
+        let Self { key, owner, ttl, fenced, .. } = self.clone();
+        Request { ticket, key, owner, ttl, fenced, retry }
+    }
 }
 
 /// What the task is told.
 #[derive(Debug)]
 enum Event {
     Acquire {
-        request: Request,
+        ticket: Ticket,
+        claim: Claim,
+        retry: Retry,
         asker: Asker<Outcome>,
     },
     Cancel(Ticket),
@@ -187,6 +202,7 @@ pub struct Handle {
     events: mpsc::UnboundedSender<Event>,
     serials: Arc<AtomicU64>,
     store: &'static str,
+    board: Board,
 }
 
 impl Handle {
@@ -196,24 +212,28 @@ impl Handle {
     /// with `Storage` or `Uncertain` if the store does, with `Closed`, and with `InvalidArgument` for an unnamed owner.
     #[must_use = "dropping the future cancels the acquire"]
     pub fn acquire(&self, key: Key, owner: Owner, ttl: Ttl, retry: Retry) -> Acquire {
+        self.acquire_claim(Claim { key, owner, ttl, fenced: false, leash: None }, retry)
+    }
+
+    /// As [`acquire`](Self::acquire); the lease has a fencing token.
+    #[must_use = "dropping the future cancels the acquire"]
+    pub fn acquire_fenced(&self, key: Key, owner: Owner, ttl: Ttl, retry: Retry) -> Acquire {
+        self.acquire_claim(Claim { key, owner, ttl, fenced: true, leash: None }, retry)
+    }
+
+    fn acquire_claim(&self, claim: Claim, retry: Retry) -> Acquire {
         let ticket = self.ticket();
         let (answer, outcome) = oneshot::channel();
-        let state = if owner.name().is_none() {
+        let state = if claim.owner.name().is_none() {
             State::Failed(Error::invalid("a lock that other processes see needs a named owner"))
         } else {
-            let request = Request { ticket, key: key.clone(), owner: owner.clone(), ttl, retry };
-            match self.events.send(Event::Acquire { request, asker: Asker::Future(answer) }) {
+            let event = Event::Acquire { ticket, claim: claim.clone(), retry, asker: Asker::Future(answer) };
+            match self.events.send(event) {
                 Ok(()) => State::Pending(outcome),
                 Err(_) => State::Failed(closed(self.store, "acquire")),
             }
         };
-        Acquire {
-            state,
-            events: self.events.clone(),
-            store: self.store,
-            ticket,
-            claim: Claim { key, owner, ttl },
-        }
+        Acquire { state, events: self.events.clone(), store: self.store, ticket, claim }
     }
 
     /// Releases the lock of `key` that `owner` holds. Done even if the future is dropped.

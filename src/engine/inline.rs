@@ -8,8 +8,9 @@ use std::collections::HashSet;
 use super::machine::{Effect, Effects, Machine, Outcome, Request};
 use super::queue::WaiterId;
 use crate::clock::Moment;
-use crate::lease::{Holder, Key, Lease, Owner, Ticket, Ttl};
-use crate::store::{ImmediateStore, Save};
+use crate::figures::{Figures, Spans};
+use crate::lease::{Holder, Key, Lease, Ticket};
+use crate::store::{Bid, ImmediateStore, Save};
 
 /// How an acquire began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,7 @@ pub struct Inline<S> {
     machine: Machine,
     effects: Effects,
     settled: Vec<(Ticket, Outcome)>,
+    waits: Spans,
 }
 
 impl<S: ImmediateStore> Inline<S> {
@@ -37,19 +39,11 @@ impl<S: ImmediateStore> Inline<S> {
     #[must_use]
     pub fn new(store: S) -> Self {
         let machine = Machine::new(store.capability());
-        Self { store, machine, effects: Effects::new(), settled: Vec::new() }
+        Self { store, machine, effects: Effects::new(), settled: Vec::new(), waits: Spans::default() }
     }
 
     /// One attempt. With `in_turn` it is refused while others wait (the caller means to wait too).
-    pub fn attempt(
-        &mut self,
-        now: Moment,
-        key: &Key,
-        owner: &Owner,
-        ttl: Ttl,
-        ticket: Ticket,
-        in_turn: bool,
-    ) -> Entered {
+    pub fn attempt(&mut self, now: Moment, key: &Key, bid: Bid<'_>, in_turn: bool) -> Entered {
         if self.machine.is_contended(key.as_str()) {
             // An expiry whose timer hasn't fired yet belongs to the head of the queue.
             self.tick(now);
@@ -57,8 +51,11 @@ impl<S: ImmediateStore> Inline<S> {
                 return Entered::Refused;
             }
         }
-        match self.store.save(now, key, owner, ttl, ticket) {
-            Save::Acquired(lease) => Entered::Acquired(lease),
+        match self.store.save(now, key, bid) {
+            Save::Acquired(lease) => {
+                self.waits.record_empty();
+                Entered::Acquired(lease)
+            }
             Save::Held { .. } => Entered::Refused,
         }
     }
@@ -70,8 +67,11 @@ impl<S: ImmediateStore> Inline<S> {
             self.tick(now);
         }
         if !self.machine.is_contended(request.key.as_str()) {
-            match self.store.save(now, &request.key, &request.owner, request.ttl, request.ticket) {
-                Save::Acquired(lease) => return Entered::Acquired(lease),
+            match self.store.save(now, &request.key, bid(&request)) {
+                Save::Acquired(lease) => {
+                    self.waits.record_empty();
+                    return Entered::Acquired(lease);
+                }
                 Save::Held { until: end } => until = end,
             }
         }
@@ -141,6 +141,16 @@ impl<S: ImmediateStore> Inline<S> {
         self.machine.waiter_count()
     }
 
+    /// What is known of waits and of those who wait; the store knows the rest.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        let mut figures = Figures { wait: self.waits.summary(), ..Figures::default() };
+        for (key, count) in self.machine.contended() {
+            figures.add_waiters(key, count);
+        }
+        figures
+    }
+
     /// Takes what has been settled since the last call, in order.
     pub fn drain_settled(&mut self) -> impl Iterator<Item = (Ticket, Outcome)> + '_ {
         self.settled.drain(..)
@@ -155,24 +165,35 @@ impl<S: ImmediateStore> Inline<S> {
     fn perform(&mut self, now: Moment) {
         while let Some(effect) = self.effects.pop_front() {
             match effect {
-                Effect::Save { op, ticket, key, owner, ttl, .. } => {
-                    let reply = self.store.save(now, &key, &owner, ttl, ticket);
+                Effect::Save { op, ticket, key, owner, ttl, fenced, .. } => {
+                    let reply = self.store.save(now, &key, Bid { owner: &owner, ttl, ticket, fenced });
                     self.machine.saved(now, op, Ok(reply), &mut self.effects);
                 }
-                Effect::HandOver { op, ticket, key, from, to, ttl } => {
-                    let reply = self.store.hand_over(now, &key, &from, (&to, ttl, ticket));
+                Effect::HandOver { op, ticket, key, from, to, ttl, fenced } => {
+                    let to = Bid { owner: &to, ttl, ticket, fenced };
+                    let reply = self.store.hand_over(now, &key, &from, to);
                     self.machine.handed_over(now, op, Ok(reply), &mut self.effects);
                 }
                 Effect::Delete { op, key, holder } => {
                     let reply = self.store.delete(now, &key, &holder);
                     self.machine.deleted(now, op, Ok(reply), &mut self.effects);
                 }
-                Effect::Settle { ticket, outcome } => self.settled.push((ticket, outcome)),
+                Effect::Settle { ticket, outcome, since } => {
+                    if let Outcome::Acquired(_) = outcome {
+                        self.waits.record(since, now);
+                    }
+                    self.settled.push((ticket, outcome));
+                }
                 // A store that answers at once loses no replies and needs no watching.
                 Effect::Confirm { .. } | Effect::Watch { .. } => {}
             }
         }
     }
+}
+
+fn bid(request: &Request) -> Bid<'_> {
+    let Request { ticket, owner, ttl, fenced, .. } = request;
+    Bid { owner, ttl: *ttl, ticket: *ticket, fenced: *fenced }
 }
 
 #[cfg(test)]
@@ -182,6 +203,7 @@ mod tests {
 
     use super::*;
     use crate::engine::Retry;
+    use crate::lease::{Owner, Ttl};
     use crate::store::memory::MemoryStore;
 
     const WAIT: Retry = Retry { attempts: None, delay: Duration::from_millis(250), timeout: None };
@@ -192,6 +214,7 @@ mod tests {
             key: Key::new("k").unwrap(),
             owner: Owner::unnamed(),
             ttl,
+            fenced: false,
             retry,
         }
     }
@@ -205,6 +228,12 @@ mod tests {
             Entered::Acquired(lease) => lease,
             other => panic!("expected a lease, got {other:?}"),
         }
+    }
+
+    fn next(inline: &mut Inline<MemoryStore>) -> Lease {
+        let (_, outcome) = inline.drain_settled().next().unwrap();
+        let Outcome::Acquired(lease) = outcome else { panic!("{outcome:?}") };
+        lease
     }
 
     fn settled(inline: &mut Inline<MemoryStore>) -> Vec<(u32, &'static str)> {
@@ -242,6 +271,22 @@ mod tests {
         }
         assert!(inline.release(at(3), &key, &Holder::Lease(held.id)));
         assert!(inline.machine.is_idle() && inline.store.is_empty());
+    }
+
+    #[test]
+    fn a_lease_that_is_passed_on_gets_a_token_if_the_next_wants_one() {
+        let mut inline = Inline::new(MemoryStore::default());
+        let key = Key::new("k").unwrap();
+        let fenced = |number| Request { fenced: true, ..request(number, Ttl::FOREVER, WAIT) };
+        let first = lease(inline.acquire(at(0), fenced(0)));
+        inline.acquire(at(1), request(1, Ttl::FOREVER, WAIT));
+        inline.acquire(at(1), fenced(2));
+        assert!(inline.release(at(2), &key, &Holder::Lease(first.id)));
+        let plain = next(&mut inline);
+        assert!(inline.release(at(3), &key, &Holder::Lease(plain.id)));
+        let last = next(&mut inline);
+        assert_eq!(plain.token, None);
+        assert!(first.token.is_some() && last.token > first.token, "{first:?} {last:?}");
     }
 
     #[test]
@@ -314,7 +359,12 @@ mod tests {
         lease(inline.acquire(at(0), request(0, Ttl::from_millis(10).unwrap(), WAIT)));
         inline.acquire(at(1), request(1, Ttl::FOREVER, WAIT));
         let ticket = Ticket { tenant: 1, number: 2 };
-        let entered = inline.attempt(at(10), &key, &Owner::unnamed(), Ttl::FOREVER, ticket, false);
+        let entered = inline.attempt(
+            at(10),
+            &key,
+            Bid { owner: &Owner::unnamed(), ttl: Ttl::FOREVER, ticket, fenced: false },
+            false,
+        );
         assert_eq!(entered, Entered::Refused);
         assert_eq!(settled(&mut inline), [(1, "acquired")]);
     }

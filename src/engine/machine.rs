@@ -39,13 +39,15 @@
 //! [`next_deadline`](Machine::next_deadline) has come. Each ticket gets exactly one [`Effect::Settle`], unless it is
 //! cancelled.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use slab::Slab;
 
 use super::op::{Attempt, Doubt, Op, Release};
-use super::queue::{Lobby, Phase, WaiterId, to_index};
+use super::queue::{Lobby, Phase, Queue, WaiterId, to_index};
 use super::retry::Retry;
 use crate::clock::Moment;
 use crate::deadline::Deadlines;
@@ -55,11 +57,13 @@ use crate::store::{Capability, Save};
 
 mod answers;
 mod due;
+mod effect;
 mod orphans;
 mod steps;
 mod turns;
 
 use due::{Due, matters};
+pub use effect::{Effect, Effects, Outcome};
 
 /// How long the head of a queue holds back after a true release that ends a run of local hand-overs.
 pub const TURN: Duration = Duration::from_millis(5);
@@ -78,96 +82,11 @@ pub struct Request {
     pub owner: Owner,
     /// For how long.
     pub ttl: Ttl,
+    /// Whether a fencing token is wanted.
+    pub fenced: bool,
     /// How long and how often to try.
     pub retry: Retry,
 }
-
-/// How an acquire or a release ended.
-#[derive(Clone, Debug)]
-pub enum Outcome {
-    /// The lock is the caller's.
-    Acquired(Lease),
-    /// Chances or time are used up.
-    Refused,
-    /// The lock has been released.
-    Released,
-    /// The caller doesn't hold the lock that it wanted to release.
-    NotOwned,
-    /// The store failed.
-    Failed(Error),
-    /// The engine was closed.
-    Closed,
-}
-
-/// What the shell has to do.
-#[derive(Clone, Debug)]
-pub enum Effect {
-    /// Save the lock; answer with [`Machine::saved`].
-    Save {
-        /// Which command.
-        op: OpId,
-        /// On whose behalf.
-        ticket: Ticket,
-        /// What to lock.
-        key: Key,
-        /// For whom.
-        owner: Owner,
-        /// For how long.
-        ttl: Ttl,
-        /// Whether the waiter stands in a queue, and will ask again if refused.
-        waits: bool,
-    },
-    /// Ask whether the owner holds the key; answer with [`Machine::confirmed`].
-    Confirm {
-        /// Which command.
-        op: OpId,
-        /// The key in question.
-        key: Key,
-        /// The owner in question.
-        owner: Owner,
-    },
-    /// Move the lock to a new owner; answer with [`Machine::handed_over`].
-    HandOver {
-        /// Which command.
-        op: OpId,
-        /// On whose behalf.
-        ticket: Ticket,
-        /// The key in question.
-        key: Key,
-        /// Who releases.
-        from: Holder,
-        /// Who gets it.
-        to: Owner,
-        /// For how long.
-        ttl: Ttl,
-    },
-    /// Delete the lock if the holder holds it; answer with [`Machine::deleted`].
-    Delete {
-        /// Which command.
-        op: OpId,
-        /// The key in question.
-        key: Key,
-        /// Who releases.
-        holder: Holder,
-    },
-    /// Tell the ticket's owner how it ended.
-    Settle {
-        /// Whose.
-        ticket: Ticket,
-        /// How it ended.
-        outcome: Outcome,
-    },
-    /// Somebody waits for the key (`true`), or nobody does any longer. For stores that want to know.
-    Watch {
-        /// The key in question.
-        key: Key,
-        /// Whether anybody waits.
-        waiting: bool,
-    },
-}
-
-/// Effects in the order in which they are to be performed.
-pub type Effects = VecDeque<Effect>;
 
 /// The engine. See the [module documentation](self).
 #[derive(Debug)]
@@ -388,6 +307,18 @@ impl Machine {
     #[must_use]
     pub fn waiter_count(&self) -> usize {
         self.lobby.waiter_count()
+    }
+
+    /// The keys that are waited for although they were held when somebody asked, and how many wait for each.
+    pub fn contended(&self) -> impl Iterator<Item = (&Key, u32)> {
+        let lines = self.lobby.queues.iter().map(|(_, line)| line);
+        lines.filter(|line| line.is_contended).map(|line| (&line.key, line.count()))
+    }
+
+    /// How many wait for the key, for other threads to see until nobody does.
+    pub fn crowd(&mut self, key: &str) -> Option<Arc<AtomicU32>> {
+        let queue = self.lobby.queue_of(key)?;
+        self.lobby.queue_mut(queue).map(Queue::show_count)
     }
 
     /// Whether nothing is left: no waiter, no queue, no command under way, no deadline.

@@ -7,12 +7,17 @@
 #[cfg(not(loquet_loom))]
 pub mod driver;
 pub mod inline;
+pub mod keeper;
+pub mod leash;
+pub mod ledger;
 pub mod machine;
 pub mod mailbox;
 mod op;
 mod queue;
 pub mod retry;
 
+pub use leash::{Leash, Loss};
+pub use ledger::Ledger;
 pub use machine::{Effect, Effects, Machine, Outcome, Request};
 pub use queue::WaiterId;
 pub use retry::Retry;

@@ -15,6 +15,7 @@ pub(super) struct Attempt {
     pub(super) key: Key,
     pub(super) owner: Owner,
     pub(super) ttl: Ttl,
+    pub(super) fenced: bool,
     pub(super) ticket: Ticket,
     /// When it was sent: what the lease is dated from.
     pub(super) issued: Moment,

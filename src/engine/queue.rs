@@ -5,11 +5,13 @@
 //! every queue: an attempt that doesn't wait needs a deadline and a ticket, but no place in line.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use slab::Slab;
 
-use super::retry::Retry;
+use super::machine::Request;
 use crate::clock::Moment;
 use crate::lease::{Key, KeyMap, Owner, Ticket, Ttl};
 
@@ -31,7 +33,10 @@ pub(super) struct Waiter {
     pub(super) ticket: Ticket,
     pub(super) owner: Owner,
     pub(super) ttl: Ttl,
+    pub(super) fenced: bool,
     pub(super) delay: Duration,
+    /// When it came.
+    pub(super) since: Moment,
     /// When `retry.timeout` is used up.
     pub(super) timeout_at: Moment,
     /// When it gives up or has its last chance, whichever comes first; what the deadline heap holds for it.
@@ -95,12 +100,35 @@ pub(super) struct Queue {
     pub(super) released_at: Option<Moment>,
     /// Local turns in a row, after the first.
     pub(super) run: u32,
-    /// Whether the store has been told that somebody waits.
-    pub(super) watched: bool,
+    /// Whether somebody waits who found the lock held; a store that watches has been told so.
+    pub(super) is_contended: bool,
+    /// How many stand in it.
+    count: u32,
+    /// Where others see how many these are, once somebody has asked for it.
+    shown: Option<Arc<AtomicU32>>,
     /// How many waiters have which delay; kept for polled stores only.
     delays: BTreeMap<Duration, u32>,
     head: u32,
     tail: u32,
+}
+
+impl Queue {
+    /// How many stand in it.
+    pub(super) fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// The same for other threads, from now on until the queue is closed.
+    pub(super) fn show_count(&mut self) -> Arc<AtomicU32> {
+        Arc::clone(self.shown.get_or_insert_with(|| Arc::new(AtomicU32::new(self.count))))
+    }
+
+    fn set_count(&mut self, count: u32) {
+        self.count = count;
+        if let Some(shown) = &self.shown {
+            shown.store(count, Ordering::Relaxed);
+        }
+    }
 }
 
 /// All waiters and all queues.
@@ -165,15 +193,9 @@ impl Lobby {
         })
     }
 
-    /// A waiter outside every queue.
-    pub(super) fn add(
-        &mut self,
-        now: Moment,
-        ticket: Ticket,
-        owner: Owner,
-        ttl: Ttl,
-        retry: &Retry,
-    ) -> WaiterId {
+    /// A waiter outside every queue: whoever makes a request. Gives back the key.
+    pub(super) fn add(&mut self, now: Moment, request: Request) -> (WaiterId, Key) {
+        let Request { ticket, key, owner, ttl, fenced, retry } = request;
         self.last_serial = self.last_serial.wrapping_add(1);
         let serial = self.last_serial;
         let timeout_at = retry.timeout_at(now);
@@ -181,7 +203,9 @@ impl Lobby {
             ticket,
             owner,
             ttl,
+            fenced,
             delay: retry.delay,
+            since: now,
             timeout_at,
             due_at: timeout_at,
             next_chance: now,
@@ -192,7 +216,7 @@ impl Lobby {
             previous: NONE,
             next: NONE,
         }));
-        WaiterId { index, serial }
+        (WaiterId { index, serial }, key)
     }
 
     /// Puts a waiter at the end of the key's queue; tells which queue and whether it was made for it.
@@ -203,6 +227,7 @@ impl Lobby {
         };
         let counts_delays = self.counts_delays;
         if let Some(line) = self.queues.get_mut(queue as usize) {
+            line.set_count(line.count + 1);
             let previous = std::mem::replace(&mut line.tail, id.index);
             if previous == NONE {
                 line.head = id.index;
@@ -231,6 +256,7 @@ impl Lobby {
         let Some(line) = self.queues.get_mut(waiter.queue as usize) else {
             return Some((waiter, None));
         };
+        line.set_count(line.count - 1);
         if line.head == id.index {
             line.head = waiter.next;
         }
@@ -287,7 +313,9 @@ impl Lobby {
             stands_back: false,
             released_at: None,
             run: 0,
-            watched: false,
+            is_contended: false,
+            count: 0,
+            shown: None,
             delays: BTreeMap::new(),
             head: NONE,
             tail: NONE,
@@ -305,15 +333,25 @@ pub(super) fn to_index(index: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Retry;
+
+    fn request(number: u32) -> Request {
+        Request {
+            ticket: Ticket { tenant: 0, number },
+            key: Key::new("k").unwrap(),
+            owner: Owner::unnamed(),
+            ttl: Ttl::FOREVER,
+            fenced: false,
+            retry: Retry::ONCE,
+        }
+    }
 
     fn lobby_with(count: u32) -> (Lobby, u32, Vec<WaiterId>) {
         let mut lobby = Lobby::new(true);
-        let key = Key::new("k").unwrap();
         let mut queue = 0;
         let ids = (0..count)
             .map(|number| {
-                let ticket = Ticket { tenant: 0, number };
-                let id = lobby.add(Moment::START, ticket, Owner::unnamed(), Ttl::FOREVER, &Retry::ONCE);
+                let (id, key) = lobby.add(Moment::START, request(number));
                 queue = lobby.join(id, &key).0;
                 id
             })
@@ -341,7 +379,7 @@ mod tests {
     fn an_id_does_not_name_the_next_waiter_in_the_same_place() {
         let (mut lobby, _, ids) = lobby_with(1);
         lobby.remove(ids[0]);
-        let next = lobby.add(Moment::START, Ticket::default(), Owner::unnamed(), Ttl::FOREVER, &Retry::ONCE);
+        let (next, _) = lobby.add(Moment::START, request(0));
         assert_eq!(next.index, ids[0].index);
         assert!(lobby.get(ids[0]).is_none());
     }

@@ -6,7 +6,7 @@
 //! | index | content |
 //! |---|---|
 //! | 0 | slot of the lease |
-//! | 1 | serial of the lease |
+//! | 1 | serial of the lease; its fencing token if it has one |
 //! | 2 | when it ends: milliseconds of [`now`](super::engine), `Infinity` for never |
 //! | 3 | the space's next deadline, in the same time; `Infinity` if there is none |
 //! | 4 | index of the waiter |
@@ -25,15 +25,16 @@
 //! | 6 | failed | in place of the slot: the error's number, for `takeError` |
 //! | 7 | asked whether somebody holds the lock | in place of the slot: 1 if so |
 //! | 8 | the server's store has something to tell a person, for `takeNotices` | |
+//! | 9 | a lease that was extended by itself is over; the subject is its leash | in place of the slot: why, see [`Loss`] |
 
 use napi::bindgen_prelude::Float64Array;
 
 use super::error::{Result, internal};
 use crate::clock::Moment;
 use crate::engine::driver::Settlement;
-use crate::engine::{Outcome, WaiterId};
+use crate::engine::{Loss, Outcome, WaiterId};
 use crate::error::{Error, ErrorKind};
-use crate::lease::Lease;
+use crate::lease::{Lease, Token};
 use crate::store::Answer;
 
 const SLOT: usize = 0;
@@ -56,6 +57,8 @@ pub(super) enum Letter {
     Gone { ticket: u32 },
     /// The server's store has something to tell a person.
     Notice { server: u32 },
+    /// A lease that was extended by itself is over.
+    Lost { leash: u32, loss: Loss },
     /// The space's next deadline has come nearer.
     Deadline { space: u32 },
 }
@@ -71,6 +74,7 @@ enum News {
     Failed(Error),
     Exists(bool),
     Notice,
+    Lost(Loss),
 }
 
 impl News {
@@ -114,6 +118,7 @@ impl Letter {
         match self {
             Self::Deadline { space } => (space, News::Deadline),
             Self::Notice { server } => (server, News::Notice),
+            Self::Lost { leash, loss } => (leash, News::Lost(loss)),
             Self::Gone { ticket } => (ticket, News::Done),
             Self::Settled { ticket, outcome, .. } => (ticket, News::of_outcome(outcome)),
             Self::Served { ticket, settlement, .. } => (ticket, News::of_settlement(settlement)),
@@ -191,6 +196,10 @@ impl Buffer {
                     7.0
                 }
                 News::Notice => 8.0,
+                News::Lost(loss) => {
+                    record[2] = f64::from(loss as u8);
+                    9.0
+                }
             };
             count += 1;
         }
@@ -206,9 +215,10 @@ impl Buffer {
     }
 }
 
-#[allow(clippy::cast_precision_loss)] // serials stay below 2^53: a thousand million locks a second for a hundred days
+/// In memory a token is the serial as well, and on servers leases have no serials: one number does for both.
+#[allow(clippy::cast_precision_loss)] // both stay below 2^53: a thousand million locks a second for a hundred days
 fn put_lease(numbers: &mut [f64], lease: Lease) {
     numbers[0] = f64::from(lease.id.slot);
-    numbers[1] = lease.id.serial as f64;
+    numbers[1] = lease.token.map_or(lease.id.serial, Token::number) as f64;
     numbers[2] = lease.expires_at.unwrap_or(Moment::NEVER).as_millis_f64();
 }

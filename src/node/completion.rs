@@ -6,6 +6,7 @@
 //! something waits, JavaScript asks for it to be referenced, which keeps the event loop alive.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use napi::bindgen_prelude::Function;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
@@ -13,6 +14,7 @@ use napi::{Env, Status, sys};
 
 use super::buffer::Letter;
 use super::error::{Result, internal};
+use crate::clock::Moment;
 use crate::engine::mailbox::Mailbox;
 
 /// Calls JavaScript without arguments; weak; errors thrown there are not fed back.
@@ -23,6 +25,8 @@ pub(super) struct Port {
     tenant: u32,
     mailbox: Mailbox<Letter>,
     bell: Bell,
+    /// When the event loop has turned last, in nanoseconds of the clock; as far as JavaScript has told.
+    turned_at: AtomicU64,
 }
 
 impl Port {
@@ -34,11 +38,22 @@ impl Port {
             .weak::<true>()
             .build()
             .map_err(|error| internal(&error.to_string()))?;
-        Ok(Arc::new(Self { tenant, mailbox: Mailbox::default(), bell }))
+        Ok(Arc::new(Self { tenant, mailbox: Mailbox::default(), bell, turned_at: AtomicU64::new(0) }))
     }
 
     pub(super) fn tenant(&self) -> u32 {
         self.tenant
+    }
+
+    /// When the event loop has turned last, as far as it has told.
+    pub(super) fn turned_at(&self) -> Moment {
+        Moment::from_nanos(self.turned_at.load(Ordering::Relaxed))
+    }
+
+    /// The event loop turns.
+    pub(super) fn turn(&self, now: Moment) {
+        let nanos = now.since(Moment::START).as_nanos();
+        self.turned_at.store(u64::try_from(nanos).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Leaves a letter for the environment. Gives it back if the environment is gone.

@@ -15,6 +15,7 @@ use crate::clock::{Clock, Moment, SystemClock};
 use crate::engine::inline::{Entered, Inline};
 use crate::engine::{Request, WaiterId};
 use crate::lease::{Holder, Key, Lease, LeaseId, Owner, Ticket};
+use crate::store::Bid;
 use crate::store::memory::MemoryStore;
 
 /// How many expired leases one sweep frees at most, so that it never holds the thread for long.
@@ -22,6 +23,9 @@ const SWEEP: usize = 10_000;
 
 pub(super) const DONE: u32 = 1;
 const WAITING: u32 = 2;
+/// How an attempt is made, for [`hot`](super::hot): refused while others wait; with a fencing token.
+const IN_TURN: u32 = 1;
+const FENCED: u32 = 2;
 const SETTLED_SHIFT: u32 = 2;
 
 /// Opens an environment: `buffer` is written by later calls, `onMail` is called when other threads have settled
@@ -71,7 +75,8 @@ pub fn drop_space(space: u32) -> Result<()> {
 }
 
 /// Acquires or begins to wait. `ttl` 0 means no expiry, `attempts` may be infinite, a negative `timeout` means none;
-/// `delay` and `timeout` are milliseconds. Status: acquired, or waiting under `ticket`.
+/// `delay` and `timeout` are milliseconds. The serial of what is acquired is its fencing token if it is `fenced`. Status:
+/// acquired, or waiting under `ticket`.
 #[napi]
 #[allow(clippy::too_many_arguments)] // one object per call would cost more than the lock
 pub fn wait(
@@ -83,13 +88,14 @@ pub fn wait(
     delay: f64,
     timeout: f64,
     ticket: u32,
+    fenced: bool,
 ) -> Result<u32> {
     let (key, ttl, retry) = (Key::new(&key)?, options::ttl(ttl)?, options::retry(attempts, delay, timeout)?);
     let owner = options::owner(owner.as_deref());
     Environment::with(space, |environment| {
         let entered = environment.operate(space, |engine, tenant, now| {
             let ticket = Ticket { tenant, number: ticket };
-            engine.acquire(now, Request { ticket, key, owner, ttl, retry })
+            engine.acquire(now, Request { ticket, key, owner, ttl, fenced, retry })
         })?;
         let status = match entered {
             Entered::Acquired(lease) => {
@@ -156,6 +162,13 @@ pub fn extend_lease(space: u32, slot: u32, serial: f64, ttl: f64) -> Result<u32>
     renew(space, move |store, now| store.extend_lease(now, lease_id(slot, serial), ttl))
 }
 
+/// As [`extend_lease`], for a lease that is extended for as long as it is held: it is freed when the environment goes.
+#[napi]
+pub fn keep_lease(space: u32, slot: u32, serial: f64, ttl: f64) -> Result<u32> {
+    let ttl = options::ttl(ttl)?;
+    renew(space, move |store, now| store.keep_lease(now, lease_id(slot, serial), ttl))
+}
+
 /// As [`extend_lease`], by the owner's name.
 #[napi]
 pub fn extend_owner(space: u32, key: String, owner: String, ttl: f64) -> Result<u32> {
@@ -205,11 +218,13 @@ pub fn census(space: u32) -> Result<Vec<u32>> {
 }
 
 /// One uncontended attempt, for [`hot`](super::hot). Status: whether it was acquired.
-pub(super) fn attempt(space: u32, key: &str, ttl: f64, in_turn: bool, owner: Option<&str>) -> Result<u32> {
+pub(super) fn attempt(space: u32, key: &str, ttl: f64, manner: u32, owner: Option<&str>) -> Result<u32> {
     let (key, ttl, owner) = (Key::new(key)?, options::ttl(ttl)?, options::owner(owner));
+    let (in_turn, fenced) = (manner & IN_TURN != 0, manner & FENCED != 0);
     Environment::with(space, |environment| {
         let entered = environment.operate(space, |engine, tenant, now| {
-            engine.attempt(now, &key, &owner, ttl, Ticket { tenant, number: 0 }, in_turn)
+            let bid = Bid { owner: &owner, ttl, ticket: Ticket { tenant, number: 0 }, fenced };
+            engine.attempt(now, &key, bid, in_turn)
         })?;
         let status = if let Entered::Acquired(lease) = entered {
             environment.buffer.put_lease(lease);

@@ -17,6 +17,7 @@ use super::buffer::{Buffer, Letter};
 use super::completion::Port;
 use super::error::{Result, internal};
 use super::hub::Hub;
+use super::leash::Leashes;
 use super::shell::Shell;
 use super::space::Space;
 use crate::clock::Moment;
@@ -45,6 +46,7 @@ pub(super) struct Environment {
     spaces: Slab<Space>,
     pub(super) shells: Slab<Shell>,
     servers: Slab<Arc<Hub>>,
+    pub(super) leashes: Leashes,
     /// Errors that JavaScript has been told of and hasn't taken yet.
     errors: Slab<Error>,
     /// Settlements that JavaScript hasn't been told of yet.
@@ -61,6 +63,7 @@ impl Environment {
             spaces: Slab::new(),
             shells: Slab::new(),
             servers: Slab::new(),
+            leashes: Leashes::default(),
             errors: Slab::new(),
             letters: VecDeque::new(),
         };

@@ -20,8 +20,8 @@ use super::{options, server};
 /// Keys and owners up to this many bytes are read into the stack.
 const INLINE: usize = 256;
 
-/// Adds to `target`: `acquire(space, key, ttl, inTurn, owner?)` and `release(space, slot, serial)`, which return a status;
-/// `serverAcquire(server, key, owner, ttl, attempts, delay, timeout, ticket)` and
+/// Adds to `target`: `acquire(space, key, ttl, manner, owner?)` and `release(space, slot, serial)`, which return a status;
+/// `serverAcquire(server, key, owner, ttl, attempts, delay, timeout, ticket, fenced)` and
 /// `serverRelease(server, key, owner, endsAt, ticket)`, which end with a settlement for the ticket.
 #[napi]
 pub fn install_hot_path(env: Env, #[napi(ts_arg_type = "object")] target: Unknown<'_>) -> Result<()> {
@@ -64,7 +64,7 @@ fn define(env: &Env, target: &Unknown<'_>, name: &CStr, callback: Callback) -> R
     if status == sys::Status::napi_ok { Ok(()) } else { Err(internal("a function could not be installed")) }
 }
 
-/// `acquire(space, key, ttl, inTurn, owner?)`.
+/// `acquire(space, key, ttl, manner, owner?)`.
 unsafe extern "C" fn acquire(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     run(env, || {
         // SAFETY: called by Node.js with the environment and the callback info of this very call.
@@ -72,7 +72,7 @@ unsafe extern "C" fn acquire(env: sys::napi_env, info: sys::napi_callback_info) 
         let (mut key, mut owner) = (Text::new(), Text::new());
         let key = passage.text(1, &mut key)?.ok_or_else(|| internal("the key must be a string"))?;
         let owner = passage.text(4, &mut owner)?;
-        engine::attempt(passage.number_u32(0)?, key, passage.number(2)?, passage.number(3)? != 0.0, owner)
+        engine::attempt(passage.number_u32(0)?, key, passage.number(2)?, passage.number_u32(3)?, owner)
     })
 }
 
@@ -85,16 +85,17 @@ unsafe extern "C" fn release(env: sys::napi_env, info: sys::napi_callback_info) 
     })
 }
 
-/// `serverAcquire(server, key, owner, ttl, attempts, delay, timeout, ticket)`.
+/// `serverAcquire(server, key, owner, ttl, attempts, delay, timeout, ticket, fenced)`.
 unsafe extern "C" fn server_acquire(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     run(env, || {
         // SAFETY: called by Node.js with the environment and the callback info of this very call.
-        let passage = unsafe { Passage::<8>::read(env, info) }?;
+        let passage = unsafe { Passage::<9>::read(env, info) }?;
         let (mut key, mut owner) = (Text::new(), Text::new());
         let [key, owner] = passage.texts([(1, &mut key), (2, &mut owner)])?;
         let number = |index| passage.number(index);
         let retry = options::retry(number(4)?, number(5)?, number(6)?)?;
-        server::acquire(passage.number_u32(0)?, key, owner, number(3)?, retry, passage.number_u32(7)?)
+        let claim = server::claim(key, owner, number(3)?, passage.number_u32(8)? != 0)?;
+        server::acquire(passage.number_u32(0)?, claim, retry, passage.number_u32(7)?)
     })
 }
 

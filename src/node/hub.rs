@@ -9,10 +9,11 @@ use std::time::Duration;
 use super::buffer::Letter;
 use super::completion::Port;
 use super::error::Result;
+use super::figures::{StoreFigures, number};
 use super::runtime;
-use crate::clock::SystemClock;
-use crate::engine::Outcome;
+use crate::clock::{Clock, Moment, SystemClock};
 use crate::engine::driver::{Driver, Handle, Options, Outlet, Settlement};
+use crate::engine::{Leash, Outcome};
 use crate::lease::Ticket;
 use crate::store::redis::RedisStore;
 use crate::store::{ServerStore, database, random_name, redis};
@@ -149,6 +150,16 @@ impl Hub {
         Ok(())
     }
 
+    /// What has been counted so far; contended keys and waiters of keys that begin with `prefix`.
+    pub(super) fn figures(&self, prefix: &str) -> StoreFigures {
+        let traffic = self.store.traffic();
+        StoreFigures {
+            round_trips: number(traffic.round_trips()),
+            reconnects: number(traffic.reconnects()),
+            ..StoreFigures::new(self.handle.figures(SystemClock.now(), prefix))
+        }
+    }
+
     /// What there is to tell a person.
     pub(super) fn notices(&self) -> Vec<String> {
         lock(&self.members.notices).clone()
@@ -175,6 +186,19 @@ impl Outlet for Members {
             Err(Letter::Served { settlement, .. }) => Err(settlement),
             _ => Ok(()),
         }
+    }
+
+    fn lost(&self, leash: &Leash) {
+        let Some(loss) = leash.loss() else { return };
+        let Ticket { tenant, number } = leash.ticket;
+        if let Some((port, _)) = lock(&self.ports).iter().find(|(port, _)| port.tenant() == tenant) {
+            let _ = port.post(Letter::Lost { leash: number, loss }); // one that has ended needs no telling
+        }
+    }
+
+    fn last_turn(&self, tenant: u32) -> Option<Moment> {
+        let ports = lock(&self.ports);
+        ports.iter().find(|(port, _)| port.tenant() == tenant).map(|(port, _)| port.turned_at())
     }
 }
 

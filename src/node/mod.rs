@@ -12,6 +12,8 @@
 //! - [`hub`]: a store on a server, its driver and the environments that share it; [`server`]: the functions that
 //!   JavaScript calls for it; [`redis`], [`database`]: opening one; [`sqlite_files`]: files that the app's own SQLite may
 //!   have open too; [`runtime`]: where drivers run.
+//! - [`figures`]: what is counted, as JavaScript reads it.
+//! - [`leash`]: leases that are extended by themselves, as JavaScript sees them.
 //! - [`options`], [`error`]: numbers to validated values, errors to JavaScript errors.
 
 // napi hands arguments over by value, whether or not a function keeps them.
@@ -23,8 +25,10 @@ mod database;
 mod engine;
 mod environment;
 mod error;
+mod figures;
 mod hot;
 mod hub;
+mod leash;
 mod options;
 mod redis;
 mod runtime;

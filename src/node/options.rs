@@ -1,5 +1,7 @@
 //! Plain numbers from JavaScript to validated values.
 
+use std::time::Duration;
+
 use super::error::Result;
 use crate::engine::Retry;
 use crate::error::Error;
@@ -18,6 +20,20 @@ pub(super) fn ttl(millis: f64) -> Result<Ttl> {
     // finite and not negative; the cast saturates
     let whole = millis.ceil() as u64;
     Ok(Ttl::from_millis(whole)?)
+}
+
+/// A span in milliseconds; infinite for no limit.
+pub(super) fn span(millis: f64) -> Result<Option<Duration>> {
+    if millis == f64::INFINITY {
+        return Ok(None);
+    }
+    match Duration::try_from_secs_f64(millis / 1000.0) {
+        Ok(span) if !span.is_zero() => Ok(Some(span)),
+        _ => {
+            Err(Error::invalid(format!("a span must be a positive number of milliseconds, got {millis}"))
+                .into())
+        }
+    }
 }
 
 /// A retry policy; a negative timeout stands for none.

@@ -45,16 +45,14 @@ pub fn take_notices(server: u32) -> Result<Vec<String>> {
     Environment::with(server, |environment| Ok(environment.server(server)?.notices()))
 }
 
+/// What a lock is wanted for; `ttl` in milliseconds, 0 for no expiry.
+pub(super) fn claim(key: &str, owner: &str, ttl: f64, fenced: bool) -> Result<Claim> {
+    let (key, owner, ttl) = (Key::new(key)?, Owner::named(owner), options::ttl(ttl)?);
+    Ok(Claim { key, owner, ttl, fenced, leash: None })
+}
+
 /// Wants a lock, for [`hot`](super::hot). Ends with acquired, refused, closed or failed.
-pub(super) fn acquire(
-    server: u32,
-    key: &str,
-    owner: &str,
-    ttl: f64,
-    retry: Retry,
-    ticket: u32,
-) -> Result<u32> {
-    let claim = Claim { key: Key::new(key)?, owner: Owner::named(owner), ttl: options::ttl(ttl)? };
+pub(super) fn acquire(server: u32, claim: Claim, retry: Retry, ticket: u32) -> Result<u32> {
     submit(server, ticket, Order::Acquire { claim, retry })?;
     Ok(0)
 }
@@ -119,7 +117,7 @@ pub fn close_server(server: u32, ticket: u32) -> Result<()> {
     })
 }
 
-fn submit(server: u32, ticket: u32, order: Order) -> Result<()> {
+pub(super) fn submit(server: u32, ticket: u32, order: Order) -> Result<()> {
     with(server, |hub, tenant| hub.handle.submit(Ticket { tenant, number: ticket }, order))
 }
 

@@ -12,18 +12,30 @@ use super::environment::Environment;
 use super::error::Result;
 use super::options;
 use crate::clock::{Clock, Moment, SystemClock};
-use crate::engine::{Effect, Effects, Machine, Outcome, Request, WaiterId};
+use crate::engine::{Effect, Effects, Ledger, Machine, Outcome, Request, WaiterId};
 use crate::error::{Error, ErrorKind};
+use crate::figures::Figures;
 use crate::lease::{Holder, Key, Lease, LeaseId, Owner, Ticket};
 use crate::store::{Capability, Save};
 
 /// What is known of a store that is written in JavaScript: nothing. So it is polled, and it can't hand over.
 const UNKNOWN: Capability = Capability { polls: true, tells_expiry: false, hand_over: None, watches: false };
 
-/// The machine of one store, and when the leases end that are being asked for.
+/// The machine of one store, the leases that are being asked for, and what is known of those that were granted.
 pub(super) struct Shell {
     machine: Machine,
-    ends: HashMap<u32, Option<Moment>>,
+    /// By command.
+    asked: HashMap<u32, Asked>,
+    /// The one that has just been saved.
+    saved: Option<Asked>,
+    ledger: Ledger,
+}
+
+/// A lease that is being asked for.
+struct Asked {
+    key: Key,
+    owner: Owner,
+    ends_at: Option<Moment>,
 }
 
 /// Something for JavaScript to do.
@@ -61,7 +73,8 @@ pub struct ShellStep {
 /// Makes an engine for one store. Returns its handle.
 #[napi]
 pub fn create_shell(environment: u32) -> Result<u32> {
-    let shell = Shell { machine: Machine::new(UNKNOWN), ends: HashMap::new() };
+    let machine = Machine::new(UNKNOWN);
+    let shell = Shell { machine, asked: HashMap::new(), saved: None, ledger: Ledger::default() };
     Environment::with(environment, |owner| owner.add_shell(environment, shell))
 }
 
@@ -88,7 +101,8 @@ pub fn shell_acquire(
     ticket: u32,
 ) -> Result<ShellStep> {
     let (key, ttl, retry) = (Key::new(&key)?, options::ttl(ttl)?, options::retry(attempts, delay, timeout)?);
-    let request = Request { ticket: own(ticket), key, owner: Owner::named(&owner), ttl, retry };
+    let request =
+        Request { ticket: own(ticket), key, owner: Owner::named(&owner), ttl, fenced: false, retry };
     let mut waiter = None;
     let mut step = run(shell, |machine, now, effects| {
         waiter = Some(machine.acquire(now, request, effects));
@@ -103,9 +117,10 @@ pub fn shell_acquire(
 pub fn shell_saved(shell: u32, id: u32, acquired: Option<bool>, hopeless: Option<bool>) -> Result<ShellStep> {
     Environment::with(shell, |environment| {
         let shell = environment.shell(shell)?;
-        let expires_at = shell.ends.remove(&id).flatten();
+        shell.saved = shell.asked.remove(&id);
+        let expires_at = shell.saved.as_ref().and_then(|asked| asked.ends_at);
         let reply = match acquired {
-            Some(true) => Ok(Save::Acquired(Lease { id: LeaseId::default(), expires_at })),
+            Some(true) => Ok(Save::Acquired(Lease { id: LeaseId::default(), expires_at, token: None })),
             Some(false) => Ok(Save::Held { until: None }),
             None if hopeless == Some(true) => Err(thrown("save").out_of_time()),
             None => Err(thrown("save")),
@@ -118,9 +133,13 @@ pub fn shell_saved(shell: u32, id: u32, acquired: Option<bool>, hopeless: Option
 #[napi]
 pub fn shell_release(shell: u32, key: String, owner: String, ticket: u32) -> Result<ShellStep> {
     let key = Key::new(&key)?;
-    let holder = Holder::Owner(Owner::named(&owner));
-    run(shell, |machine, now, effects| {
-        machine.release(now, own(ticket), &key, holder, effects);
+    let owner = Owner::named(&owner);
+    Environment::with(shell, |environment| {
+        let shell = environment.shell(shell)?;
+        shell.ledger.released(SystemClock.now(), &key, &owner);
+        Ok(shell.step(|machine, now, effects| {
+            machine.release(now, own(ticket), &key, Holder::Owner(owner), effects);
+        }))
     })
 }
 
@@ -133,18 +152,28 @@ pub fn shell_deleted(shell: u32, id: u32, done: bool) -> Result<ShellStep> {
     })
 }
 
-/// The key may have become free.
+/// The key has been freed by force.
 #[napi]
 pub fn shell_woken(shell: u32, key: String) -> Result<ShellStep> {
-    run(shell, |machine, now, effects| machine.woken(now, &key, effects))
+    let key = Key::new(&key)?;
+    Environment::with(shell, |environment| {
+        let shell = environment.shell(shell)?;
+        shell.ledger.freed(SystemClock.now(), &key);
+        Ok(shell.step(|machine, now, effects| machine.woken(now, key.as_str(), effects)))
+    })
 }
 
 /// A lease of this process has been extended; `ends_at` as in `ShellEffect`.
 #[napi]
-pub fn shell_extended(shell: u32, key: String, ends_at: f64) -> Result<ShellStep> {
+pub fn shell_extended(shell: u32, key: String, owner: String, ends_at: f64) -> Result<ShellStep> {
+    let (key, owner) = (Key::new(&key)?, Owner::named(&owner));
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates
     let expires_at = ends_at.is_finite().then(|| Moment::from_nanos((ends_at * 1e6) as u64));
-    run(shell, |machine, _, _| machine.extended(&key, expires_at))
+    Environment::with(shell, |environment| {
+        let shell = environment.shell(shell)?;
+        shell.ledger.extended(&key, &owner, expires_at);
+        Ok(shell.step(|machine, _, _| machine.extended(key.as_str(), expires_at)))
+    })
 }
 
 /// A waiter goes; it isn't settled. `effects` is empty if its settlement is under way already.
@@ -171,6 +200,14 @@ pub fn shell_dismiss(shell: u32, tickets: Vec<u32>) -> Result<ShellStep> {
 }
 
 impl Shell {
+    pub(super) fn figures(&mut self) -> Figures {
+        let mut figures = self.ledger.figures(SystemClock.now());
+        for (key, count) in self.machine.contended() {
+            figures.add_waiters(key, count);
+        }
+        figures
+    }
+
     fn step(&mut self, event: impl FnOnce(&mut Machine, Moment, &mut Effects)) -> ShellStep {
         let now = SystemClock.now();
         let mut effects = Effects::new();
@@ -192,7 +229,8 @@ impl Shell {
     fn translate(&mut self, now: Moment, effect: Effect) -> Option<ShellEffect> {
         match effect {
             Effect::Save { op, key, owner, ttl, .. } => {
-                self.ends.insert(op, ttl.expiry_from(now));
+                let ends_at = ttl.expiry_from(now);
+                self.asked.insert(op, Asked { key: key.clone(), owner: owner.clone(), ends_at });
                 // Whole milliseconds are exact below 2^53; through seconds they wouldn't be.
                 #[allow(clippy::cast_precision_loss)]
                 let millis = ttl.span().map_or(0.0, |span| span.as_millis() as f64);
@@ -205,7 +243,12 @@ impl Shell {
                 };
                 Some(command("delete", op, &key, &owner))
             }
-            Effect::Settle { ticket, outcome } => Some(settlement(ticket, &outcome)),
+            Effect::Settle { ticket, outcome, since } => {
+                if let (Outcome::Acquired(lease), Some(asked)) = (&outcome, self.saved.take()) {
+                    self.ledger.granted(now, &asked.key, &asked.owner, lease.expires_at, since);
+                }
+                Some(settlement(ticket, &outcome))
+            }
             // This store can't hand over, confirm or watch.
             Effect::HandOver { .. } | Effect::Confirm { .. } | Effect::Watch { .. } => None,
         }

@@ -95,7 +95,8 @@ impl Space {
         next
     }
 
-    /// The environment behind `port` goes: its waiters leave, its leases without end are freed, and what it had been
+    /// The environment behind `port` goes: its waiters leave, its leases without end and those that are
+    /// kept are freed, and what it had been
     /// granted without learning of it goes to the next.
     pub(super) fn leave(&self, port: &Port, untaken: &[Letter]) {
         let tenant = port.tenant();
@@ -116,7 +117,7 @@ impl Space {
                 inner.free(now, outcome);
             }
         }
-        for (key, id) in inner.engine.store.endless_leases_of(tenant) {
+        for (key, id) in inner.engine.store.leases_bound_to(tenant) {
             inner.engine.release(now, &key, &Holder::Lease(id));
         }
         inner.deliver(now, tenant, &mut |_| {});

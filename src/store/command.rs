@@ -15,6 +15,8 @@ pub enum Command {
         owner: Owner,
         /// For how long.
         ttl: Ttl,
+        /// Whether a fencing token is wanted.
+        fenced: bool,
         /// Whether whoever asks will wait if refused: a store may then put this process in line with others.
         waits: bool,
     },
@@ -24,6 +26,8 @@ pub enum Command {
         key: Key,
         /// The owner in question.
         owner: Owner,
+        /// Whether it wanted a fencing token: the answer then has that of its acquisition.
+        fenced: bool,
     },
     /// Move the lock from `from` to `to`. [`Answer::Acquired`] or [`Answer::NotOwned`].
     HandOver {
@@ -35,6 +39,8 @@ pub enum Command {
         to: Owner,
         /// For how long from now.
         ttl: Ttl,
+        /// Whether a fencing token is wanted.
+        fenced: bool,
     },
     /// Delete the lock if `holder` holds it. [`Answer::Done`] or [`Answer::NotOwned`].
     Delete {

@@ -9,6 +9,7 @@ use super::served::claim;
 use super::{Answer, Capability, Command};
 use crate::lease::{Holder, Key, Lease, Owner, Ttl};
 
+mod fencing;
 mod subject;
 #[cfg(test)]
 mod tests;
@@ -36,8 +37,11 @@ pub async fn check(subject: &mut dyn Subject, prefix: &str) {
     suite.confirms_the_owner_only().await;
     suite.takes_any_text().await;
     suite.answers_a_batch_in_order().await;
+    suite.fences().await;
+    suite.fences_in_batches().await;
     if suite.subject.capability().hand_over.is_some() {
         suite.hands_over().await;
+        suite.fences_hand_overs().await;
     }
 }
 
@@ -142,7 +146,8 @@ impl Suite<'_> {
 
     async fn confirms_the_owner_only(&mut self) {
         let (key, owner, other) = self.case("confirm");
-        let confirm = |owner: &Owner| Command::Confirm { key: key.clone(), owner: owner.clone() };
+        let confirm =
+            |owner: &Owner| Command::Confirm { key: key.clone(), owner: owner.clone(), fenced: false };
         assert_eq!(self.one(confirm(&owner)).await, Answer::NotOwned);
         self.acquire(&key, &owner, Ttl::FOREVER).await;
         assert!(matches!(self.one(confirm(&owner)).await, Answer::Acquired(_)));
@@ -199,6 +204,7 @@ impl Suite<'_> {
             from: claim(from),
             to: to.clone(),
             ttl,
+            fenced: false,
         };
         assert_eq!(
             self.one(hand_over(&from, &to, short())).await,
@@ -286,7 +292,7 @@ impl Suite<'_> {
 }
 
 fn save(key: &Key, owner: &Owner, ttl: Ttl) -> Command {
-    Command::Save { key: key.clone(), owner: owner.clone(), ttl, waits: false }
+    Command::Save { key: key.clone(), owner: owner.clone(), ttl, fenced: false, waits: false }
 }
 
 fn short() -> Ttl {

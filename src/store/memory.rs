@@ -6,24 +6,35 @@
 //!
 //! Each acquisition has a serial that is never used again. Whoever presents place and serial holds the lease; so an
 //! owner needs no name until somebody asks for one, and releasing hashes no strings of the caller.
+//!
+//! The serial of an acquisition that wants a fencing token is that token. There is one counter of tokens for the whole
+//! store, and another one for all other serials, which stays below it: a serial tells which of the two it is from.
 
 use slab::Slab;
 
-use super::{Capability, ImmediateStore, Save};
-use crate::clock::Moment;
+use super::{Bid, Capability, ImmediateStore, Save};
+use crate::clock::{Moment, unix_micros};
 use crate::deadline::Deadlines;
-use crate::lease::{Holder, Key, KeyMap, Lease, LeaseId, Owner, Ticket, Ttl};
+use crate::figures::Spans;
+use crate::lease::{Holder, Key, KeyMap, Lease, LeaseId, Owner, Token, Ttl};
 
 /// Tables above this many places give memory back when they have become mostly empty.
 const SHRINK_ABOVE: usize = 1024;
+
+/// Tokens are no less than this, other serials less: there would have to be a million locks a second for 35 years. Counted
+/// in microseconds since the epoch, this was in 2005.
+const FIRST_TOKEN: u64 = 1 << 50;
 
 #[derive(Debug)]
 struct Entry {
     key: Key,
     owner: Owner,
     serial: u64,
+    granted_at: Moment,
     expires_at: Moment,
     tenant: u32,
+    /// Whether it is extended for as long as it is held.
+    is_kept: bool,
 }
 
 /// A store that keeps its locks in memory.
@@ -33,6 +44,8 @@ pub struct MemoryStore {
     by_key: KeyMap<u32>,
     expiries: Deadlines<Place>,
     last_serial: u64,
+    last_token: u64,
+    holds: Spans,
 }
 
 /// A lease's identity in the order of the expiry index.
@@ -63,7 +76,7 @@ impl MemoryStore {
             return false;
         };
         let was_live = self.live(now, slot).is_some();
-        self.remove(slot);
+        self.remove(now, slot);
         was_live
     }
 
@@ -96,19 +109,29 @@ impl MemoryStore {
             let Some((slot, _)) = self.expiries.pop_due(now, |at, id| is_live(entries, at, id)) else {
                 break;
             };
-            self.remove_popped(slot);
+            self.remove_popped(now, slot);
         }
         self.give_memory_back();
         let entries = &self.entries;
         self.expiries.next(|at, id| is_live(entries, at, id))
     }
 
-    /// The keys of all leases without end that were acquired on behalf of `tenant`.
+    /// Marks a lease as one that is extended for as long as it is held. `None` if the claim doesn't hold.
+    pub fn keep_lease(&mut self, now: Moment, id: LeaseId, ttl: Ttl) -> Option<Lease> {
+        let lease = self.extend_lease(now, id, ttl)?;
+        self.entries.get_mut(id.slot as usize)?.is_kept = true;
+        Some(lease)
+    }
+
+    /// The keys of all leases that were acquired on behalf of `tenant` and wouldn't end without it: those without end, and
+    /// those that are kept.
     #[must_use]
-    pub fn endless_leases_of(&self, tenant: u32) -> Vec<(Key, LeaseId)> {
+    pub fn leases_bound_to(&self, tenant: u32) -> Vec<(Key, LeaseId)> {
         self.entries
             .iter()
-            .filter(|(_, entry)| entry.tenant == tenant && entry.expires_at == Moment::NEVER)
+            .filter(|(_, entry)| {
+                entry.tenant == tenant && (entry.is_kept || entry.expires_at == Moment::NEVER)
+            })
             .map(|(slot, entry)| (entry.key.clone(), entry.lease(to_slot(slot)).id))
             .collect()
     }
@@ -119,22 +142,46 @@ impl MemoryStore {
         self.entries.len()
     }
 
+    /// How long leases were held that are over: until they were released, freed by force or expired. Those that have expired
+    /// count when their memory is freed.
+    #[must_use]
+    pub fn holds(&self) -> &Spans {
+        &self.holds
+    }
+
     /// Whether no lease is stored.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    fn insert(&mut self, now: Moment, key: &Key, owner: &Owner, ttl: Ttl, ticket: Ticket) -> Lease {
-        self.last_serial += 1;
-        let serial = self.last_serial;
+    fn insert(&mut self, now: Moment, key: &Key, Bid { owner, ttl, ticket, fenced }: Bid<'_>) -> Lease {
+        let serial = self.next_serial(fenced);
         let expires_at = ttl.expiry_from(now).unwrap_or(Moment::NEVER);
-        let entry =
-            Entry { key: key.clone(), owner: owner.clone(), serial, expires_at, tenant: ticket.tenant };
+        let entry = Entry {
+            key: key.clone(),
+            owner: owner.clone(),
+            serial,
+            granted_at: now,
+            expires_at,
+            tenant: ticket.tenant,
+            is_kept: false,
+        };
         let slot = to_slot(self.entries.insert(entry));
         self.by_key.insert(key.clone(), slot);
         self.expiries.arm(expires_at, (slot, serial));
-        Lease { id: LeaseId { slot, serial }, expires_at: ttl.expiry_from(now) }
+        lease(LeaseId { slot, serial }, ttl.expiry_from(now))
+    }
+
+    fn next_serial(&mut self, fenced: bool) -> u64 {
+        if fenced {
+            let token = Token::after(Token::new(self.last_token), unix_micros().max(FIRST_TOKEN));
+            self.last_token = token.number();
+            self.last_token
+        } else {
+            self.last_serial += 1;
+            self.last_serial
+        }
     }
 
     fn renew(&mut self, now: Moment, slot: u32, ttl: Ttl) -> Lease {
@@ -148,18 +195,19 @@ impl MemoryStore {
                 self.expiries.arm(expires_at, (slot, id.serial));
             }
         }
-        Lease { id, expires_at: ttl.expiry_from(now) }
+        lease(id, ttl.expiry_from(now))
     }
 
-    fn remove(&mut self, slot: u32) {
-        if let Some(expires_at) = self.remove_popped(slot) {
+    fn remove(&mut self, now: Moment, slot: u32) {
+        if let Some(expires_at) = self.remove_popped(now, slot) {
             self.retire(expires_at);
         }
     }
 
     /// Removes an entry that the expiry index doesn't hold, or no longer.
-    fn remove_popped(&mut self, slot: u32) -> Option<Moment> {
+    fn remove_popped(&mut self, now: Moment, slot: u32) -> Option<Moment> {
         let entry = self.entries.try_remove(slot as usize)?;
+        self.holds.record(entry.granted_at, entry.expires_at.min(now));
         self.by_key.remove(&entry.key);
         Some(entry.expires_at)
     }
@@ -218,20 +266,20 @@ impl ImmediateStore for MemoryStore {
         }
     }
 
-    fn save(&mut self, now: Moment, key: &Key, owner: &Owner, ttl: Ttl, ticket: Ticket) -> Save {
+    fn save(&mut self, now: Moment, key: &Key, bid: Bid<'_>) -> Save {
         if let Some(&slot) = self.by_key.get(key) {
             match self.live(now, slot) {
                 Some(entry) => {
                     return Save::Held { until: entry.expiry() };
                 }
-                None => self.remove(slot),
+                None => self.remove(now, slot),
             }
         }
         let entries = &self.entries;
         if let Some((slot, _)) = self.expiries.pop_due(now, |at, id| is_live(entries, at, id)) {
-            self.remove_popped(slot);
+            self.remove_popped(now, slot);
         }
-        Save::Acquired(self.insert(now, key, owner, ttl, ticket))
+        Save::Acquired(self.insert(now, key, bid))
     }
 
     fn hand_over(
@@ -239,16 +287,18 @@ impl ImmediateStore for MemoryStore {
         now: Moment,
         key: &Key,
         from: &Holder,
-        (owner, ttl, ticket): (&Owner, Ttl, Ticket),
+        Bid { owner, ttl, ticket, fenced }: Bid<'_>,
     ) -> Option<Lease> {
         let slot = self.find(now, key.as_str(), from)?;
-        self.last_serial += 1;
-        let serial = self.last_serial;
+        let serial = self.next_serial(fenced);
         let entry = self.entries.get_mut(slot as usize)?;
         let before = entry.expires_at;
+        self.holds.record(entry.granted_at, now);
+        entry.granted_at = now;
         entry.serial = serial;
         entry.owner = owner.clone();
         entry.tenant = ticket.tenant;
+        entry.is_kept = false;
         entry.expires_at = ttl.expiry_from(now).unwrap_or(Moment::NEVER);
         let lease = entry.lease(slot);
         let expires_at = entry.expires_at;
@@ -261,7 +311,7 @@ impl ImmediateStore for MemoryStore {
         let Some(slot) = self.find(now, key.as_str(), holder) else {
             return false;
         };
-        self.remove(slot);
+        self.remove(now, slot);
         true
     }
 }
@@ -272,8 +322,13 @@ impl Entry {
     }
 
     fn lease(&self, slot: u32) -> Lease {
-        Lease { id: LeaseId { slot, serial: self.serial }, expires_at: self.expiry() }
+        lease(LeaseId { slot, serial: self.serial }, self.expiry())
     }
+}
+
+fn lease(id: LeaseId, expires_at: Option<Moment>) -> Lease {
+    let token = if id.serial < FIRST_TOKEN { None } else { Token::new(id.serial) };
+    Lease { id, expires_at, token }
 }
 
 /// Whether an entry of the expiry index still speaks of a stored lease (expired or not).

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Moment;
+use crate::figures::Traffic;
 use crate::lease::{Holder, Key, Lease, Owner, Ticket, Ttl};
 
 pub use command::{Answer, Command, Reply};
@@ -55,22 +56,29 @@ pub enum Save {
     },
 }
 
+/// Who wants a lock, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Bid<'a> {
+    /// For whom.
+    pub owner: &'a Owner,
+    /// For how long.
+    pub ttl: Ttl,
+    /// On whose behalf.
+    pub ticket: Ticket,
+    /// Whether a fencing token is wanted.
+    pub fenced: bool,
+}
+
 /// A store that answers within the call.
 pub trait ImmediateStore {
     /// What it can promise.
     fn capability(&self) -> Capability;
 
-    /// Saves the lock for `owner` unless somebody holds it. `ticket` says on whose behalf.
-    fn save(&mut self, now: Moment, key: &Key, owner: &Owner, ttl: Ttl, ticket: Ticket) -> Save;
+    /// Saves the lock for the bidder unless somebody holds it.
+    fn save(&mut self, now: Moment, key: &Key, bid: Bid<'_>) -> Save;
 
     /// Moves the lock from its holder to a new owner. `None` if `from` doesn't hold it.
-    fn hand_over(
-        &mut self,
-        now: Moment,
-        key: &Key,
-        from: &Holder,
-        to: (&Owner, Ttl, Ticket),
-    ) -> Option<Lease>;
+    fn hand_over(&mut self, now: Moment, key: &Key, from: &Holder, to: Bid<'_>) -> Option<Lease>;
 
     /// Deletes the lock if `holder` holds it; tells whether it did.
     fn delete(&mut self, now: Moment, key: &Key, holder: &Holder) -> bool;
@@ -147,6 +155,9 @@ pub type Notice = Arc<dyn Fn(&str) + Send + Sync>;
 pub trait ServerStore: LockStore {
     /// Sets who is told what a person should know.
     fn on_notice(&self, notice: Notice);
+
+    /// What it costs to speak to the servers.
+    fn traffic(&self) -> &Traffic;
 
     /// Closes all connections. A later command makes new ones.
     fn close(&self);

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::memory::MemoryStore;
-use super::{Answer, BoxFuture, Capability, Command, ImmediateStore, LockStore, Reply, Save, WakeUp};
+use super::{Answer, Bid, BoxFuture, Capability, Command, ImmediateStore, LockStore, Reply, Save, WakeUp};
 use crate::clock::{Clock, Moment};
-use crate::lease::{Holder, Key, Lease, LeaseId, Ticket};
+use crate::lease::{Holder, Key, Lease, LeaseId, Ticket, Ttl};
 
 /// Time as tokio counts it, so that a paused runtime pauses this clock too.
 #[derive(Clone, Copy, Debug)]
@@ -122,7 +122,8 @@ impl Connection {
         let local = |at: Moment| self.clock.now() + at.since(now);
         match answer {
             Answer::Acquired(lease) => {
-                Answer::Acquired(Lease { id: LeaseId::default(), expires_at: lease.expires_at.map(local) })
+                let expires_at = lease.expires_at.map(local);
+                Answer::Acquired(Lease { id: LeaseId::default(), expires_at, ..lease })
             }
             Answer::Held { until } => {
                 Answer::Held { until: until.filter(|_| self.server.capability.tells_expiry).map(local) }
@@ -194,14 +195,19 @@ impl LockStore for Connection {
 /// One command performed on a store in memory.
 pub fn perform(store: &mut MemoryStore, now: Moment, command: &Command) -> Answer {
     let owned = |lease: Option<Lease>| lease.map_or(Answer::NotOwned, Answer::Acquired);
+    let bid = |owner, ttl: &Ttl, fenced: &bool| -> Bid<'_> {
+        Bid { owner, ttl: *ttl, ticket: Ticket::default(), fenced: *fenced }
+    };
     match command {
-        Command::Save { key, owner, ttl, .. } => match store.save(now, key, owner, *ttl, Ticket::default()) {
-            Save::Acquired(lease) => Answer::Acquired(lease),
-            Save::Held { until } => Answer::Held { until },
-        },
-        Command::Confirm { key, owner } => owned(store.lease_of(now, key.as_str(), owner)),
-        Command::HandOver { key, from, to, ttl } => {
-            owned(store.hand_over(now, key, from, (to, *ttl, Ticket::default())))
+        Command::Save { key, owner, ttl, fenced, .. } => {
+            match store.save(now, key, bid(owner, ttl, fenced)) {
+                Save::Acquired(lease) => Answer::Acquired(lease),
+                Save::Held { until } => Answer::Held { until },
+            }
+        }
+        Command::Confirm { key, owner, .. } => owned(store.lease_of(now, key.as_str(), owner)),
+        Command::HandOver { key, from, to, ttl, fenced } => {
+            owned(store.hand_over(now, key, from, bid(to, ttl, fenced)))
         }
         Command::Delete { key, holder } => done(store.delete(now, key, holder)),
         Command::ForceDelete { key } => {

@@ -17,7 +17,7 @@ impl Network {
         while let Some(effect) = self.processes[number].effects.pop_front() {
             let (op, command) = match command_of(effect) {
                 Ok(command) => command,
-                Err(Effect::Settle { ticket, outcome }) => {
+                Err(Effect::Settle { ticket, outcome, .. }) => {
                     self.settle(number, ticket, outcome);
                     continue;
                 }
@@ -107,6 +107,7 @@ impl Network {
         let (command, has_reply, loses_reply) =
             (flight.command.clone(), flight.reply.is_some(), flight.loses_reply);
         let mut answer = perform(&mut self.store, self.now, &command);
+        self.tokens.given(&command, &answer);
         if let Answer::Held { until } = &mut answer
             && !self.settings.capability.tells_expiry
         {

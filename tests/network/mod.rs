@@ -15,6 +15,8 @@ use loquet::store::faulty::Dice;
 use loquet::store::memory::MemoryStore;
 use loquet::store::{Answer, Capability, Command};
 
+use crate::shell::tokens::Tokens;
+
 mod line;
 mod tasks;
 
@@ -96,6 +98,7 @@ struct Task {
     round: u32,
     key: Key,
     owner: Owner,
+    fenced: bool,
 }
 
 struct Process {
@@ -125,6 +128,7 @@ pub struct Network {
     pub grants: Vec<(usize, Key)>,
     pub events: u64,
     store: MemoryStore,
+    tokens: Tokens,
     queue: BinaryHeap<Reverse<(Moment, u64, Event)>>,
     last_event: u64,
     flights: BTreeMap<u64, Flight>,
@@ -135,7 +139,13 @@ pub struct Network {
 }
 
 fn task() -> Task {
-    Task { doing: Doing::Nothing, round: 0, key: Key::new("none").unwrap(), owner: Owner::unnamed() }
+    Task {
+        doing: Doing::Nothing,
+        round: 0,
+        key: Key::new("none").unwrap(),
+        owner: Owner::unnamed(),
+        fenced: false,
+    }
 }
 
 fn process(settings: &Settings, incarnation: u32) -> Process {
@@ -160,6 +170,7 @@ impl Network {
             grants: Vec::new(),
             events: 0,
             store: MemoryStore::default(),
+            tokens: Tokens::default(),
             queue: BinaryHeap::new(),
             last_event: 0,
             flights: BTreeMap::new(),

@@ -50,15 +50,16 @@ impl Network {
             }
         }
         let now = self.now;
+        let fenced = self.last_owner.is_multiple_of(2);
         let patience = self.dice.happens(150).then(|| self.dice.span(Duration::from_millis(100)));
         let is_greedy = self.settings.greedy;
         let process = &mut self.processes[number];
         let ticket = Ticket { tenant: 0, number: u32::try_from(task).unwrap() };
-        let request = Request { ticket, key: key.clone(), owner: owner.clone(), ttl, retry };
+        let request = Request { ticket, key: key.clone(), owner: owner.clone(), ttl, fenced, retry };
         let waiter = process.machine.acquire(now, request, &mut process.effects);
         let incarnation = process.incarnation;
         let state = &mut process.tasks[task];
-        *state = Task { doing: Doing::Waiting(waiter), round: state.round + 1, key, owner };
+        *state = Task { doing: Doing::Waiting(waiter), round: state.round + 1, key, owner, fenced };
         let round = state.round;
         if let Some(patience) = patience.filter(|_| !is_greedy) {
             self.after(patience, Event::Cancel { process: number, incarnation, task, round });
@@ -108,6 +109,7 @@ impl Network {
             self.rest(number, task);
             return;
         };
+        self.tokens.heard(&owner, state.fenced, &lease);
         self.grants.push((number, key.clone()));
         let now = self.now;
         self.beliefs.retain(|belief| belief.until.is_none_or(|end| end > now));

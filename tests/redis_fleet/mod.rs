@@ -12,7 +12,7 @@ use std::time::Duration;
 use loquet::clock::{Moment, SystemClock};
 use loquet::engine::machine::OpId;
 use loquet::engine::{Effects, Machine, WaiterId};
-use loquet::lease::{Key, Owner, Ttl};
+use loquet::lease::{Key, Owner, Token, Ttl};
 use loquet::store::faulty::Dice;
 use loquet::store::redis::RedisStore;
 use loquet::store::redis::model::{Call, Channels, Member, Message, Server};
@@ -161,6 +161,7 @@ struct Task {
     round: u32,
     owner: Owner,
     since: Moment,
+    fenced: bool,
 }
 
 struct Process {
@@ -204,6 +205,7 @@ pub struct Fleet {
     processes: Vec<Process>,
     /// Whoever believes to hold the lock, and until when.
     holder: Option<(usize, usize, Option<Moment>)>,
+    last_token: Option<Token>,
 }
 
 /// What the real store promises.
@@ -212,7 +214,13 @@ fn capability() -> Capability {
 }
 
 fn process(settings: &Settings, number: usize) -> Process {
-    let task = || Task { doing: Doing::Nothing, round: 0, owner: Owner::unnamed(), since: Moment::START };
+    let task = || Task {
+        doing: Doing::Nothing,
+        round: 0,
+        owner: Owner::unnamed(),
+        since: Moment::START,
+        fenced: false,
+    };
     Process {
         is_alive: true,
         machine: Machine::new(capability()),
@@ -251,6 +259,7 @@ impl Fleet {
             last_flight: 0,
             processes: (0..settings.processes).map(|number| process(&settings, number)).collect(),
             holder: None,
+            last_token: None,
         };
         for process in 0..settings.processes {
             // Each process begins some time within a delay, so that not all of them poll at once.

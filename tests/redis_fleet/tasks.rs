@@ -27,13 +27,15 @@ impl Fleet {
                     Some(ttl) if self.dice.happens(500) => ttl,
                     _ => self.settings.ttl,
                 };
-                let request = Request { ticket, key, owner: owner.clone(), ttl, retry };
+                let fenced = process.serial.is_multiple_of(2);
+                let request = Request { ticket, key, owner: owner.clone(), ttl, fenced, retry };
                 let waiter = process.machine.acquire(now, request, &mut process.effects);
                 let state = &mut process.tasks[task];
                 state.round += 1;
                 state.doing = Doing::Waiting(waiter);
                 state.owner = owner;
                 state.since = now;
+                state.fenced = fenced;
             }
             Doing::Holding(_) | Doing::Releasing => {
                 process.tasks[task].doing = Doing::Releasing;
@@ -73,6 +75,7 @@ impl Fleet {
             return;
         };
         state.doing = Doing::Holding(lease.expires_at);
+        assert_eq!(lease.token.is_some(), state.fenced, "{number}/{task}: {lease:?}");
         self.figures.grant(now, state.since);
         if lease.expires_at.is_none_or(|end| end > now) {
             let others = self.holder.filter(|(.., end)| end.is_none_or(|end| end > now));
@@ -81,6 +84,10 @@ impl Fleet {
             let known = self.server.owner_of(now, &self.key);
             assert_eq!(known, Some(&owner), "{number}/{task} was granted what the server knows nothing of");
             self.holder = Some((number, task, lease.expires_at));
+            if lease.token.is_some() {
+                assert!(lease.token > self.last_token, "{lease:?} after {:?}", self.last_token);
+                self.last_token = lease.token;
+            }
         }
         let body = self.settings.body + self.dice.span(self.settings.body_spread);
         if self.settings.doomed.is_some() && self.figures.killed_holders == 0 {

@@ -15,7 +15,7 @@ impl Fleet {
         while let Some(effect) = self.processes[number].effects.pop_front() {
             let (op, command) = match command_of(effect) {
                 Ok(command) => command,
-                Err(Effect::Settle { ticket, outcome }) => {
+                Err(Effect::Settle { ticket, outcome, .. }) => {
                     self.settle(number, ticket, &outcome);
                     continue;
                 }
@@ -213,7 +213,9 @@ impl Fleet {
         let kind = flight.call.kind();
         let has_acquired = match &value {
             Value::Okay => kind == "set",
-            Value::Array(parts) => match parts.first() {
+            // Those that want tokens.
+            Value::Array(parts) if kind == "set" => parts.first() == Some(&Value::Int(1)),
+            Value::Array(parts) if kind == "acquire in turn" => match parts.first() {
                 Some(Value::Int(1)) => {
                     self.figures.acquired += 1;
                     true

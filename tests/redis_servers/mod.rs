@@ -137,6 +137,16 @@ impl Observer {
         command.query(&mut self.0).unwrap_or_else(|error| panic!("{words:?}: {error}"))
     }
 
+    /// The answer to a command for a key whose name isn't text.
+    pub fn tell<T: FromRedisValue>(&mut self, command: &str, key: &[u8]) -> T {
+        redis::cmd(command).arg(key).query(&mut self.0).unwrap_or_else(|error| panic!("{command}: {error}"))
+    }
+
+    /// Sets such a key.
+    pub fn write(&mut self, key: &[u8], value: &str) {
+        redis::cmd("SET").arg(key).arg(value).exec(&mut self.0).unwrap();
+    }
+
     /// How many processes stand in line for a key.
     pub fn in_line(&mut self, key: &str) -> u32 {
         redis::cmd("ZCARD").arg([key.as_bytes(), b":loquet:line\xFF"].concat()).query(&mut self.0).unwrap()

@@ -8,6 +8,8 @@ use loquet::engine::machine::{Machine, OpId};
 use loquet::engine::{Effect, Effects};
 use loquet::store::{Answer, Command, Reply, Save};
 
+pub mod tokens;
+
 /// The seeds to run: `LOQUET_SEED=n` alone, `LOQUET_SEEDS=n` of them, or as many as usual.
 pub fn seeds(usual: u64) -> Range<u64> {
     let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
@@ -17,12 +19,35 @@ pub fn seeds(usual: u64) -> Range<u64> {
     }
 }
 
+/// Numbers drawn from one random number; small numbers give small draws, so that failures shrink.
+pub struct Draw(pub u64);
+
+impl Draw {
+    pub fn below(&mut self, end: u64) -> u64 {
+        let drawn = self.0 % end;
+        self.0 /= end;
+        drawn
+    }
+
+    pub fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[usize::try_from(self.below(choices.len() as u64)).unwrap()]
+    }
+
+    pub fn any(&mut self) -> usize {
+        usize::try_from(self.below(32)).unwrap()
+    }
+}
+
 /// The command that an effect asks for; the effect itself if it asks for something else.
 pub fn command_of(effect: Effect) -> Result<(OpId, Command), Effect> {
     Ok(match effect {
-        Effect::Save { op, key, owner, ttl, waits, .. } => (op, Command::Save { key, owner, ttl, waits }),
-        Effect::Confirm { op, key, owner } => (op, Command::Confirm { key, owner }),
-        Effect::HandOver { op, key, from, to, ttl, .. } => (op, Command::HandOver { key, from, to, ttl }),
+        Effect::Save { op, key, owner, ttl, fenced, waits, .. } => {
+            (op, Command::Save { key, owner, ttl, fenced, waits })
+        }
+        Effect::Confirm { op, key, owner, fenced } => (op, Command::Confirm { key, owner, fenced }),
+        Effect::HandOver { op, key, from, to, ttl, fenced, .. } => {
+            (op, Command::HandOver { key, from, to, ttl, fenced })
+        }
         Effect::Delete { op, key, holder } => (op, Command::Delete { key, holder }),
         other => return Err(other),
     })

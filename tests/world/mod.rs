@@ -15,6 +15,7 @@ use loquet::store::{Answer, Capability, Command};
 
 mod rules;
 
+use crate::shell::tokens::Tokens;
 use crate::shell::{Event, command_of};
 
 /// What becomes of a command.
@@ -92,6 +93,7 @@ pub struct World {
     releases: HashMap<u32, (Key, Owner)>,
     forced: HashSet<Owner>,
     foreigners: Vec<(Key, Owner)>,
+    tokens: Tokens,
     watched: HashSet<Key>,
     wakes: Vec<Key>,
     last_ticket: u32,
@@ -106,6 +108,11 @@ pub fn at(millis: u64) -> Moment {
 
 pub fn key(number: u8) -> Key {
     Key::new(&format!("key-{number}")).unwrap()
+}
+
+/// Every other acquisition has a fencing token.
+fn is_fenced(number: u32) -> bool {
+    number.is_multiple_of(2)
 }
 
 pub fn retry(attempts: u32, delay: u64, timeout: Option<u64>) -> Retry {
@@ -134,6 +141,7 @@ impl World {
             releases: HashMap::new(),
             forced: HashSet::new(),
             foreigners: Vec::new(),
+            tokens: Tokens::default(),
             watched: HashSet::new(),
             wakes: Vec::new(),
             last_ticket: 0,
@@ -153,6 +161,7 @@ impl World {
             key: key.clone(),
             owner: owner.clone(),
             ttl,
+            fenced: is_fenced(number),
             retry,
         };
         if !retry.is_single() {
@@ -243,7 +252,7 @@ impl World {
         if let Answer::Acquired(_) = perform(
             &mut self.store,
             self.now,
-            &Command::Save { key: key.clone(), owner: owner.clone(), ttl, waits: false },
+            &Command::Save { key: key.clone(), owner: owner.clone(), ttl, fenced: false, waits: false },
         ) {
             self.foreigners.push((key, owner));
         }
@@ -318,6 +327,7 @@ impl World {
         let command = self.flights[index].command.clone();
         let answer = matches!(fate, Fate::Fine | Fate::LostReply | Fate::TimedOutAfter).then(|| {
             let mut answer = perform(&mut self.store, self.now, &command);
+            self.tokens.given(&command, &answer);
             if let Answer::Held { until } = &mut answer
                 && !self.capability.tells_expiry
             {
@@ -385,7 +395,7 @@ impl World {
                     self.watch(key, waiting);
                     continue;
                 }
-                Err(Effect::Settle { ticket, outcome }) => {
+                Err(Effect::Settle { ticket, outcome, .. }) => {
                     self.settle(ticket.number, outcome);
                     continue;
                 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use loquet::engine::Outcome;
 use loquet::lease::Key;
 
-use super::{Belief, RELEASES, Standing, World};
+use super::{Belief, RELEASES, Standing, World, is_fenced};
 
 impl World {
     pub(super) fn settle(&mut self, number: u32, outcome: Outcome) {
@@ -37,6 +37,7 @@ impl World {
                     "{number} overtook {:?}",
                     self.line[&person.key]
                 );
+                self.tokens.heard(&person.owner, is_fenced(number), &lease);
                 let is_forced = self.forced.contains(&person.owner);
                 let is_over = lease.expires_at.is_some_and(|end| end <= self.now);
                 let (key, owner, until) = (person.key.clone(), person.owner.clone(), lease.expires_at);

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
+use super::super::keeper::KeptId;
 use super::super::machine::OpId;
 use super::{Asker, Options};
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
-use crate::lease::{Key, Ttl};
+use crate::lease::{Key, Owner, Ttl};
 use crate::store::{Command, LockStore, Reply};
 
 /// For how long a batch is expected back any moment, and how many such batches there are at most.
@@ -24,9 +25,31 @@ pub(super) enum Sender {
     Confirm(OpId),
     HandOver(OpId),
     Delete(OpId),
-    Extend { key: Key, ttl: Ttl, issued: Moment, asker: Asker<Reply> },
-    ForceDelete { key: Key, asker: Asker<Reply> },
-    Exists { asker: Asker<Reply> },
+    Extend {
+        key: Key,
+        owner: Owner,
+        ttl: Ttl,
+        issued: Moment,
+        /// Its number among those that cross.
+        number: u64,
+        asker: Asker<Reply>,
+    },
+    /// An extension that the keeper wants.
+    Keep {
+        id: KeptId,
+        key: Key,
+        owner: Owner,
+        ttl: Ttl,
+        issued: Moment,
+        number: u64,
+    },
+    ForceDelete {
+        key: Key,
+        asker: Asker<Reply>,
+    },
+    Exists {
+        asker: Asker<Reply>,
+    },
 }
 
 impl Sender {
@@ -37,7 +60,7 @@ impl Sender {
             Self::Confirm(_) => "confirm",
             Self::HandOver(_) => "hand over",
             Self::Delete(_) => "release",
-            Self::Extend { .. } => "extend",
+            Self::Extend { .. } | Self::Keep { .. } => "extend",
             Self::ForceDelete { .. } => "force release",
             Self::Exists { .. } => "exists",
         }

@@ -7,15 +7,20 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use super::super::machine::{Effect, Effects, Machine, Outcome, Request};
-use super::super::op::dated;
+use super::super::keeper::Keeper;
+use super::super::machine::{Effect, Effects, Machine, Outcome};
 use super::super::queue::WaiterId;
+use super::super::retry::Retry;
+use super::board::Board;
+use super::crossings::Crossings;
 use super::outbox::{Landed, Outbox, Sender};
 use super::{Asker, Claim, Event, Options, Outlet, Settlement};
 use crate::clock::{Clock, Moment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lease::{Holder, Lease, Ticket};
 use crate::store::{Answer, Command, LockStore, Reply, Save};
+
+mod keeping;
 
 /// A timer further off than this is set again when it fires: a deadline may lie centuries ahead.
 const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 3600);
@@ -34,8 +39,11 @@ pub(super) struct Task {
     effects: Effects,
     parked: HashMap<Ticket, Parked, foldhash::fast::RandomState>,
     outbox: Outbox,
+    keeper: Keeper,
+    crossings: Crossings,
     spin: Duration,
     outlet: Arc<dyn Outlet>,
+    board: Board,
     /// Until when what is under way may finish, once the driver has been closed.
     closing: Option<Moment>,
     closers: Vec<oneshot::Sender<()>>,
@@ -48,6 +56,7 @@ impl Task {
         inbox: mpsc::UnboundedReceiver<Event>,
         options: Options,
         outlet: Arc<dyn Outlet>,
+        board: Board,
     ) -> Self {
         Self {
             machine: Machine::new(store.capability()),
@@ -58,7 +67,10 @@ impl Task {
             inbox,
             effects: Effects::new(),
             parked: HashMap::default(),
+            keeper: Keeper::default(),
+            crossings: Crossings::default(),
             outlet,
+            board,
             closing: None,
             closers: Vec::new(),
         }
@@ -75,6 +87,7 @@ impl Task {
         loop {
             let now = self.clock.now();
             self.machine.tick(now, &mut self.effects);
+            self.keep(now);
             for (sender, landed) in self.outbox.overdue(now) {
                 self.land(now, sender, landed);
             }
@@ -136,24 +149,30 @@ impl Task {
         let effects = &mut self.effects;
         match event {
             Event::Acquire { asker: Asker::Future(answer), .. } if answer.is_closed() => {} // cancelled already
-            Event::Acquire { request, asker } => self.begin(now, request, asker),
+            Event::Acquire { ticket, claim, retry, asker } => self.begin(now, ticket, claim, retry, asker),
             Event::Cancel(ticket) => {
                 // If it has been granted meanwhile, its settlement is among the effects, and will find nobody there.
                 if let Some(Parked::Waiter { waiter, .. }) = self.parked.get(&ticket)
                     && self.machine.cancel(now, *waiter, effects)
                 {
                     // A future that cancels isn't there any longer; a tenant wants its ticket back.
-                    self.settle(now, ticket, Outcome::Refused);
+                    self.settle(now, ticket, Outcome::Refused, now);
                 }
             }
             Event::Dismiss(tickets) => self.machine.dismiss(now, &tickets, effects),
             Event::Evict(tenant) => {
                 self.machine.evict(now, tenant, effects);
+                self.keeper.evict(tenant);
                 self.parked.retain(|ticket, _| ticket.tenant != tenant);
             }
             Event::Return(claim) => self.give_back(now, claim),
             Event::Release { ticket, key, owner, was_live, asker } => {
                 self.parked.insert(ticket, Parked::Releaser(asker));
+                // Whoever releases by itself doesn't listen any longer; somebody else may have restored the lock.
+                if let Some(leash) = self.keeper.released(&key, &owner) {
+                    self.outlet.lost(&leash);
+                }
+                self.board.released(now, &key, &owner);
                 self.machine.release_lease(now, ticket, &key, Holder::Owner(owner), was_live, effects);
             }
             Event::Direct { command, asker } => self.send_direct(now, command, asker),
@@ -169,49 +188,59 @@ impl Task {
     fn perform(&mut self, now: Moment) {
         while let Some(effect) = self.effects.pop_front() {
             match effect {
-                Effect::Save { op, key, owner, ttl, waits, .. } => {
-                    self.outbox.put(now, Sender::Save(op), Command::Save { key, owner, ttl, waits });
+                Effect::Save { op, key, owner, ttl, fenced, waits, .. } => {
+                    let command = Command::Save { key, owner, ttl, fenced, waits };
+                    self.outbox.put(now, Sender::Save(op), command);
                 }
-                Effect::Confirm { op, key, owner } => {
-                    self.outbox.put(now, Sender::Confirm(op), Command::Confirm { key, owner });
+                Effect::Confirm { op, key, owner, fenced } => {
+                    self.outbox.put(now, Sender::Confirm(op), Command::Confirm { key, owner, fenced });
                 }
-                Effect::HandOver { op, key, from, to, ttl, .. } => {
-                    self.outbox.put(now, Sender::HandOver(op), Command::HandOver { key, from, to, ttl });
+                Effect::HandOver { op, key, from, to, ttl, fenced, .. } => {
+                    let command = Command::HandOver { key, from, to, ttl, fenced };
+                    self.outbox.put(now, Sender::HandOver(op), command);
                 }
                 Effect::Delete { op, key, holder } => {
                     self.outbox.put(now, Sender::Delete(op), Command::Delete { key, holder });
                 }
-                Effect::Settle { ticket, outcome } => self.settle(now, ticket, outcome),
-                Effect::Watch { key, waiting } => self.store.watch(&key, waiting),
+                Effect::Settle { ticket, outcome, since } => self.settle(now, ticket, outcome, since),
+                Effect::Watch { key, waiting } => {
+                    self.store.watch(&key, waiting);
+                    let crowd = if waiting { self.machine.crowd(key.as_str()) } else { None };
+                    self.board.contended(key, crowd);
+                }
             }
         }
     }
 
-    fn settle(&mut self, now: Moment, ticket: Ticket, outcome: Outcome) {
+    fn settle(&mut self, now: Moment, ticket: Ticket, outcome: Outcome, since: Moment) {
         match self.parked.remove(&ticket) {
             // A release nobody waits for is a release all the same.
             Some(Parked::Releaser(Asker::Future(answer))) => drop(answer.send(outcome)),
             Some(Parked::Releaser(Asker::Tenant(ticket))) => {
                 let _ = self.outlet.settle(ticket, Settlement::Release(outcome));
             }
-            Some(Parked::Waiter { claim, asker, .. }) => self.conclude(now, claim, asker, outcome),
+            Some(Parked::Waiter { claim, asker, .. }) => {
+                if let Outcome::Acquired(lease) = &outcome {
+                    self.board.granted(now, &claim.key, &claim.owner, lease.expires_at, since);
+                }
+                self.conclude(now, claim, asker, outcome);
+            }
             None => {}
         }
     }
 
-    fn begin(&mut self, now: Moment, request: Request, asker: Asker<Outcome>) {
-        let claim = Claim { key: request.key.clone(), owner: request.owner.clone(), ttl: request.ttl };
+    fn begin(&mut self, now: Moment, ticket: Ticket, claim: Claim, retry: Retry, asker: Asker<Outcome>) {
         if self.closing.is_some() {
             self.conclude(now, claim, asker, Outcome::Closed);
             return;
         }
-        let ticket = request.ticket;
-        let waiter = self.machine.acquire(now, request, &mut self.effects);
+        let waiter = self.machine.acquire(now, claim.request(ticket, retry), &mut self.effects);
         self.parked.insert(ticket, Parked::Waiter { waiter, claim, asker });
     }
 
     /// Tells how an acquire ended; what reaches nobody is given back.
     fn conclude(&mut self, now: Moment, claim: Claim, asker: Asker<Outcome>, outcome: Outcome) {
+        self.begin_keeping(now, &claim, &outcome);
         match asker {
             Asker::Future(answer) => {
                 if let Err(Outcome::Acquired(_)) = answer.send(outcome) {
@@ -240,14 +269,16 @@ impl Task {
     }
 
     /// A lease whose owner has gone.
-    fn give_back(&mut self, now: Moment, Claim { key, owner, ttl }: Claim) {
+    fn give_back(&mut self, now: Moment, Claim { key, owner, ttl, .. }: Claim) {
+        self.keeper.drop_lease(&key, &owner);
+        self.board.released(now, &key, &owner);
         self.machine.returned(now, &key, Holder::Owner(owner), ttl, &mut self.effects);
     }
 
     fn send_direct(&mut self, now: Moment, command: Command, asker: Asker<Reply>) {
         let sender = match &command {
-            Command::Extend { key, ttl, .. } => {
-                Sender::Extend { key: key.clone(), ttl: *ttl, issued: now, asker }
+            Command::Extend { key, holder: Holder::Owner(owner), ttl } => {
+                self.extend_by_hand(now, key, owner, *ttl, asker)
             }
             Command::ForceDelete { key } => Sender::ForceDelete { key: key.clone(), asker },
             _ => Sender::Exists { asker },
@@ -280,15 +311,15 @@ impl Task {
                 self.machine.handed_over(now, op, to_lease(store, reply), effects);
             }
             (Sender::Delete(op), reply) => self.machine.deleted(now, op, to_done(store, reply), effects),
-            (Sender::Extend { key, ttl, issued, asker }, mut reply) => {
-                if let Ok(Answer::Acquired(lease)) = &mut reply {
-                    *lease = dated(*lease, issued, ttl);
-                    self.machine.extended(key.as_str(), lease.expires_at);
-                }
-                self.answer(asker, reply);
+            (extension @ (Sender::Extend { .. } | Sender::Keep { .. }), reply) => {
+                self.extended(now, extension, reply);
             }
             (Sender::ForceDelete { key, asker }, reply) => {
                 self.machine.woken(now, key.as_str(), effects);
+                self.keeper.suspect(now, &key);
+                if reply.is_ok() {
+                    self.board.freed(now, &key);
+                }
                 self.answer(asker, reply);
             }
             (Sender::Exists { asker }, reply) => self.answer(asker, reply),
@@ -314,7 +345,10 @@ impl Task {
 
     fn next_deadline(&mut self, now: Moment) -> Option<Moment> {
         let closing = self.closing.filter(|_| !self.closers.is_empty() || self.inbox.is_closed());
-        [self.machine.next_deadline(), self.outbox.next_deadline(now), closing].into_iter().flatten().min()
+        [self.machine.next_deadline(), self.outbox.next_deadline(now), self.keeper.next_deadline(), closing]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 

@@ -4,11 +4,24 @@
 
 use std::collections::HashSet;
 
-use super::super::machine::{Outcome, Request};
+use tokio::sync::oneshot;
+
+use super::super::leash::Leash;
+use super::super::machine::Outcome;
 use super::super::retry::Retry;
-use super::{Asker, Claim, Event, Handle};
+use super::{Claim, Event, Handle};
+use crate::clock::Moment;
 use crate::lease::{Key, Owner, Ticket};
 use crate::store::{Command, Reply};
+
+/// Who is told of an answer.
+#[derive(Debug)]
+pub(super) enum Asker<T> {
+    /// A future that is parked on the channel.
+    Future(oneshot::Sender<T>),
+    /// A tenant, by its ticket.
+    Tenant(Ticket),
+}
 
 /// How something ended that a tenant asked for.
 #[derive(Debug)]
@@ -35,6 +48,14 @@ pub trait Outlet: Send + Sync {
     /// # Errors
     /// Gives the settlement back if nobody is left to be told.
     fn settle(&self, ticket: Ticket, settlement: Settlement) -> std::result::Result<(), Settlement>;
+
+    /// A lease that was kept is over, though nobody has released it.
+    fn lost(&self, _leash: &Leash) {}
+
+    /// When the tenant's thread has turned to something new for the last time; `None` if nobody watches it.
+    fn last_turn(&self, _tenant: u32) -> Option<Moment> {
+        None
+    }
 }
 
 /// The outlet of a driver without tenants.
@@ -75,9 +96,7 @@ impl Handle {
     pub fn submit(&self, ticket: Ticket, order: Order) {
         let event = match order {
             Order::Acquire { claim, retry } => {
-                let Claim { key, owner, ttl } = claim;
-                let request = Request { ticket, key, owner, ttl, retry };
-                Event::Acquire { request, asker: Asker::Tenant(ticket) }
+                Event::Acquire { ticket, claim, retry, asker: Asker::Tenant(ticket) }
             }
             Order::Release { key, owner, was_live } => {
                 Event::Release { ticket, key, owner, was_live, asker: Asker::Tenant(ticket) }

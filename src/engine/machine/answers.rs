@@ -39,9 +39,9 @@ impl Machine {
     }
 
     fn confirm(&mut self, attempt: Attempt, doubt: Doubt, effects: &mut Effects) {
-        let (key, owner) = (attempt.key.clone(), attempt.owner.clone());
+        let Attempt { key, owner, fenced, .. } = attempt.clone();
         let op = super::to_index(self.ops.insert(Op::Save { attempt, doubt }));
-        effects.push_back(Effect::Confirm { op, key, owner });
+        effects.push_back(Effect::Confirm { op, key, owner, fenced });
     }
 
     /// Answer to [`Effect::Confirm`]: the owner's lease if it holds the key.
@@ -97,9 +97,9 @@ impl Machine {
                 self.asked_in_vain(now, attempt, effects);
             }
             Err(error) if error.kind() == ErrorKind::Uncertain => {
-                let (key, owner) = (attempt.key.clone(), attempt.owner.clone());
-                let op = self.ops.insert(Op::HandOver { attempt, from, release });
-                effects.push_back(Effect::Confirm { op: super::to_index(op), key, owner });
+                let Attempt { key, owner, fenced, .. } = attempt.clone();
+                let op = super::to_index(self.ops.insert(Op::HandOver { attempt, from, release }));
+                effects.push_back(Effect::Confirm { op, key, owner, fenced });
             }
             Err(error) => {
                 answer_release(release, Outcome::Failed(error), effects);
@@ -365,6 +365,6 @@ impl Machine {
 /// Not every hand-over comes from somebody who waits for an answer.
 fn answer_release(release: Option<Release>, outcome: Outcome, effects: &mut Effects) {
     if let Some(Release { ticket, .. }) = release {
-        effects.push_back(Effect::Settle { ticket, outcome });
+        effects.push_back(Effect::Settle { ticket, outcome, since: Moment::START });
     }
 }

@@ -12,8 +12,9 @@ const MOST_RUNS: usize = 1024;
 
 impl Machine {
     pub(super) fn attempt_once(&mut self, now: Moment, request: Request, effects: &mut Effects) -> WaiterId {
-        let Request { ticket, key, owner, ttl, retry } = request;
-        let waiter = self.lobby.add(now, ticket, owner.clone(), ttl, &retry);
+        let Request { ticket, ttl, fenced, .. } = request;
+        let owner = request.owner.clone();
+        let (waiter, key) = self.lobby.add(now, request);
         self.arm_due(waiter);
         let attempt = Attempt {
             waiter,
@@ -21,6 +22,7 @@ impl Machine {
             key,
             owner,
             ttl,
+            fenced,
             ticket,
             issued: now,
             counts: true,
@@ -32,8 +34,8 @@ impl Machine {
 
     /// Puts a request at the end of its queue; tells which and whether it was made for it.
     pub(super) fn enqueue(&mut self, now: Moment, request: Request) -> (WaiterId, u32, bool) {
-        let Request { ticket, key, owner, ttl, retry } = request;
-        let id = self.lobby.add(now, ticket, owner, ttl, &retry);
+        let retry = request.retry;
+        let (id, key) = self.lobby.add(now, request);
         let (queue, is_new) = self.lobby.join(id, &key);
         if is_new
             && let Some(run) = self.runs.remove(&key)
@@ -86,10 +88,9 @@ impl Machine {
         let Some(attempt) = self.attempt_for(now, queue, waiter, true) else {
             return;
         };
-        let (ticket, key, to, ttl) =
-            (attempt.ticket, attempt.key.clone(), attempt.owner.clone(), attempt.ttl);
-        let op = self.ops.insert(Op::HandOver { attempt, from: from.clone(), release });
-        effects.push_back(Effect::HandOver { op: to_index(op), ticket, key, from, to, ttl });
+        let Attempt { ticket, key, owner: to, ttl, fenced, .. } = attempt.clone();
+        let op = to_index(self.ops.insert(Op::HandOver { attempt, from: from.clone(), release }));
+        effects.push_back(Effect::HandOver { op, ticket, key, from, to, ttl, fenced });
     }
 
     /// After a refusal: the head waits for the holder's end, for the next poll or for a wake-up.
@@ -107,7 +108,7 @@ impl Machine {
         let Some(line) = self.lobby.queue_mut(queue) else {
             return;
         };
-        if self.capability.watches && !std::mem::replace(&mut line.watched, true) {
+        if !std::mem::replace(&mut line.is_contended, true) && self.capability.watches {
             effects.push_back(Effect::Watch { key: line.key.clone(), waiting: true });
         }
         let recheck = std::mem::take(&mut line.recheck);
@@ -176,15 +177,20 @@ impl Machine {
         {
             waiter.doubtful = false;
         }
-        let Some(ticket) = self.leave(now, waiter, effects) else {
+        let Some((ticket, since)) = self.leave(now, waiter, effects) else {
             return false;
         };
-        effects.push_back(Effect::Settle { ticket, outcome });
+        effects.push_back(Effect::Settle { ticket, outcome, since });
         true
     }
 
-    /// Takes a waiter out of the lobby, and its queue with it if it was the last.
-    pub(super) fn leave(&mut self, now: Moment, id: WaiterId, effects: &mut Effects) -> Option<Ticket> {
+    /// Takes a waiter out of the lobby, and its queue with it if it was the last. Tells who it was and since when it was there.
+    pub(super) fn leave(
+        &mut self,
+        now: Moment,
+        id: WaiterId,
+        effects: &mut Effects,
+    ) -> Option<(Ticket, Moment)> {
         let (waiter, queue) = self.lobby.remove(id)?;
         self.retire(waiter.due_at);
         if let Some(queue) = queue {
@@ -214,7 +220,7 @@ impl Machine {
         if self.lobby.is_empty() && self.ops.is_empty() {
             self.deadlines.clear();
         }
-        Some(waiter.ticket)
+        Some((waiter.ticket, waiter.since))
     }
 
     /// A waiter's deadline has come.
@@ -254,7 +260,7 @@ impl Machine {
                 self.runs.insert(line.key.clone(), line.run);
             }
             self.retire(line.next_try);
-            if line.watched {
+            if line.is_contended && self.capability.watches {
                 effects.push_back(Effect::Watch { key: line.key, waiting: false });
             }
         }
@@ -275,6 +281,7 @@ impl Machine {
             key,
             owner: head.owner.clone(),
             ttl: head.ttl,
+            fenced: head.fenced,
             ticket: head.ticket,
             issued: now,
             counts: counts || now >= head.next_chance,
@@ -283,9 +290,9 @@ impl Machine {
     }
 
     pub(super) fn send_save(&mut self, attempt: Attempt, effects: &mut Effects) {
-        let Attempt { ticket, key, owner, ttl, queue, .. } = attempt.clone();
+        let Attempt { ticket, key, owner, ttl, fenced, queue, .. } = attempt.clone();
         let op = to_index(self.ops.insert(Op::Save { attempt, doubt: Doubt::None }));
-        effects.push_back(Effect::Save { op, ticket, key, owner, ttl, waits: queue.is_some() });
+        effects.push_back(Effect::Save { op, ticket, key, owner, ttl, fenced, waits: queue.is_some() });
     }
 
     fn arm_due(&mut self, id: WaiterId) {

@@ -41,7 +41,8 @@ async fn one_failure_does_not_fail_its_neighbours() {
     let failed = replies.iter().filter(|reply| reply.is_err()).count();
     assert!((20..90).contains(&failed) && replies.len() == 100, "{failed} of {}", replies.len());
     store.set_faults(Faults::NONE);
-    let confirms = keys.iter().map(|key| Command::Confirm { key: key.clone(), owner: owner.clone() });
+    let confirm = |key: &Key| Command::Confirm { key: key.clone(), owner: owner.clone(), fenced: false };
+    let confirms = keys.iter().map(confirm);
     for (first, second) in replies.iter().zip(store.execute(confirms.collect(), Duration::MAX).await) {
         let is_held = matches!(second, Ok(Answer::Acquired(_)));
         match first {

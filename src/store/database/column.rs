@@ -27,6 +27,19 @@ pub(super) fn quoted(name: &str, quote: char) -> String {
     format!("{quote}{}{quote}", name.replace(quote, &doubled))
 }
 
+/// See [`Settings::token_table`](super::settings::Settings::token_table).
+pub(super) fn token_table(table: &str) -> String {
+    const LONGEST: usize = 63;
+    const ENDING: &str = "_fencing";
+    if table.len() + ENDING.len() <= LONGEST {
+        return format!("{table}{ENDING}");
+    }
+    let print = hex(&Sha256::digest(table.as_bytes())[..4]);
+    let room = LONGEST - ENDING.len() - print.len() - 1;
+    let end = (0..=room).rev().find(|end| table.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}_{print}{ENDING}", &table[..end])
+}
+
 /// A name that two tables, or two keys, don't share: 32 hexadecimal digits.
 pub(super) fn fingerprint(parts: &[&str]) -> String {
     let mut digest = Sha256::new();
@@ -59,6 +72,17 @@ mod tests {
         }
         // NIST's example.
         assert!(hex(&Sha256::digest(b"abc")).starts_with("ba7816bf8f01cfea"));
+    }
+
+    #[test]
+    fn the_table_of_tokens_has_a_name_of_its_own_that_no_database_cuts() {
+        assert_eq!(token_table("locks"), "locks_fencing");
+        assert_eq!(token_table(&"t".repeat(55)), format!("{}_fencing", "t".repeat(55)));
+        let long = [&"t".repeat(56), &"t".repeat(63), &"t".repeat(64), &"ä".repeat(31), &"ä".repeat(60)];
+        let mut names = long.map(|table| token_table(table));
+        assert!(names.iter().all(|name| name.len() <= 63 && name.ends_with("_fencing")), "{names:?}");
+        names.sort();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
     }
 
     #[test]

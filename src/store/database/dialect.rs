@@ -26,6 +26,15 @@ pub(super) enum Trouble {
     Final,
 }
 
+/// One of a store's tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Table {
+    /// The one that holds the locks.
+    Locks,
+    /// The one that holds the last fencing tokens, where any are wanted.
+    Tokens,
+}
+
 /// Why a wave came to nothing.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -85,17 +94,19 @@ pub(super) trait Dialect: Send + Sync + Sized + 'static {
         wave: &Wave,
     ) -> impl Future<Output = Result<Sights, Failure>> + Send;
 
-    /// Makes the table unless it is there.
+    /// Makes a table unless it is there.
     fn create_table(
         &self,
         connection: &mut Self::Connection,
+        table: Table,
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
 
-    /// Whether the table is known to be missing: asked once, where finding out by using it would leave an error in the
+    /// Whether a table is known to be missing: asked once, where finding out by using it would leave an error in the
     /// server's log.
     fn lacks_table(
         &self,
         _connection: &mut Self::Connection,
+        _table: Table,
     ) -> impl Future<Output = sqlx::Result<bool>> + Send {
         async { Ok(false) }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::Core;
-use super::dialect::{Cause, Dialect, Failure, Trouble};
+use super::dialect::{Cause, Dialect, Failure, Table, Trouble};
 use super::pool::{Lent, Refusal};
 use super::wave::{Seen, Wave, answer};
 use super::{STORE, watch};
@@ -90,7 +90,7 @@ impl<D: Dialect> Exchange<'_, D> {
             Ok(lent) => lent,
             Err(refusal) => return self.refused(refusal),
         };
-        self.look_for_table(&mut lent).await;
+        self.look_for_tables(&mut lent).await;
         for wave in self.waves() {
             let next;
             (lent, next) = match self.attempt(lent, wave).await {
@@ -140,7 +140,7 @@ impl<D: Dialect> Exchange<'_, D> {
 
     /// Performs a wave. Gives the connection back if it can still be used.
     async fn attempt<'p>(&mut self, mut lent: Lent<'p, D>, wave: Wave) -> (Option<Lent<'p, D>>, Next) {
-        let places = wave.places();
+        let (places, is_fenced) = (wave.places(), wave.is_fenced());
         match self.send(&mut lent, &wave).await {
             Ok(()) => (Some(lent), Next::On),
             Err(None) => {
@@ -176,7 +176,7 @@ impl<D: Dialect> Exchange<'_, D> {
                 }
                 Trouble::NoTable => {
                     let mut lent = self.recover(lent).await;
-                    let next = self.no_table(lent.as_mut(), &places, error).await;
+                    let next = self.no_table(lent.as_mut(), &places, is_fenced, error).await;
                     (lent, next)
                 }
                 _ if places.len() > 1 => (self.recover(lent).await, self.split(&places)),
@@ -203,6 +203,7 @@ impl<D: Dialect> Exchange<'_, D> {
         let core = self.core;
         let connection = lent.connection().ok_or(None)?;
         let sent_at = core.clock.now();
+        core.pool.traffic.count_round_trip();
         let performing = core.pool.dialect.perform(connection, wave);
         let limit = if D::ENDS_BY_ITSELF { self.deadline + self.grace } else { self.deadline };
         let mut sights = match timeout_at(limit, performing).await {
@@ -213,10 +214,10 @@ impl<D: Dialect> Exchange<'_, D> {
         for place in wave.places() {
             let command = &self.commands[place];
             let seen = sights.remove(&place);
-            if let (Command::Delete { key, .. }, Some(Seen::Done { has_woken })) = (command, &seen) {
+            if let (Command::Delete { key, .. }, Some(Seen::Done { has_woken, .. })) = (command, &seen) {
                 core.released(now, key, *has_woken);
             }
-            self.replies[place] = Some(Ok(answer(command, seen, sent_at, now)));
+            self.replies[place] = Some(answer(command, seen, sent_at, now));
         }
         if !wave.saves.is_empty() {
             watch::keep_tidy(core);
@@ -278,12 +279,18 @@ impl<D: Dialect> Exchange<'_, D> {
         &mut self,
         lent: Option<&mut Lent<'_, D>>,
         places: &[usize],
+        is_fenced: bool,
         error: sqlx::Error,
     ) -> Next {
         let settings = &self.core.settings;
+        // All databases name the one that they miss.
+        let (table, name, content) = match settings.token_table() {
+            name if is_fenced && error.to_string().contains(&name) => (Table::Tokens, name, "fencing tokens"),
+            _ => (Table::Locks, settings.table.clone(), "locks"),
+        };
         let problem = if settings.creates_table {
             self.tables_made += 1;
-            match self.create_table(lent).await {
+            match self.create_table(lent, table).await {
                 Ok(()) if self.tables_made <= MOST_TABLES => return Next::Again { at_once: true },
                 Ok(()) => "it is missing again as soon as it is made".to_owned(),
                 Err(Some(problem)) => format!("it could not be made: {problem}"),
@@ -293,7 +300,7 @@ impl<D: Dialect> Exchange<'_, D> {
         } else {
             "run the migration that makes it, or set autoCreateTable".to_owned()
         };
-        let words = format!("the table \"{}\" for locks is missing: {problem}", settings.table);
+        let words = format!("the table \"{name}\" for {content} is missing: {problem}");
         let cause = Cause::from(error);
         for &place in places {
             self.replies[place] = Some(Err(self.storage(place, &words, &cause)));
@@ -301,17 +308,27 @@ impl<D: Dialect> Exchange<'_, D> {
         Next::Again { at_once: true }
     }
 
-    /// Makes the table if it is missing. If that fails, using it will tell why.
-    async fn look_for_table(&self, lent: &mut Lent<'_, D>) {
+    /// Makes the tables that are missing. If that fails, using them will tell why.
+    async fn look_for_tables(&self, lent: &mut Lent<'_, D>) {
         let core = self.core;
-        if !core.settings.creates_table || core.is_looked_for.swap(true, Ordering::Relaxed) {
+        if !core.settings.creates_table {
             return;
         }
-        let dialect = &core.pool.dialect;
+        if !core.is_looked_for.swap(true, Ordering::Relaxed) {
+            self.look_for_table(lent, Table::Locks).await;
+        }
+        if self.commands.iter().any(wants_token) && !core.are_tokens_looked_for.swap(true, Ordering::Relaxed)
+        {
+            self.look_for_table(lent, Table::Tokens).await;
+        }
+    }
+
+    async fn look_for_table(&self, lent: &mut Lent<'_, D>, table: Table) {
+        let dialect = &self.core.pool.dialect;
         let looking = async {
             let Some(connection) = lent.connection() else { return };
-            let made = match dialect.lacks_table(connection).await {
-                Ok(true) => dialect.create_table(connection).await,
+            let made = match dialect.lacks_table(connection, table).await {
+                Ok(true) => dialect.create_table(connection, table).await,
                 other => other.map(drop),
             };
             if made.is_err() {
@@ -322,10 +339,10 @@ impl<D: Dialect> Exchange<'_, D> {
     }
 
     /// An error without words: it may work in a moment.
-    async fn create_table(&self, lent: Option<&mut Lent<'_, D>>) -> Result<(), Option<String>> {
+    async fn create_table(&self, lent: Option<&mut Lent<'_, D>>, table: Table) -> Result<(), Option<String>> {
         let dialect = &self.core.pool.dialect;
         let connection = lent.and_then(Lent::connection).ok_or(None)?;
-        match timeout_at(self.deadline, dialect.create_table(connection)).await {
+        match timeout_at(self.deadline, dialect.create_table(connection, table)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => match dialect.trouble(&error) {
                 Trouble::Lost | Trouble::Passing => Err(None),
@@ -355,6 +372,15 @@ impl<D: Dialect> Exchange<'_, D> {
         let replies = self.replies.into_iter().zip(self.commands);
         replies.map(|(reply, command)| reply.unwrap_or_else(|| too_late(command))).collect()
     }
+}
+
+fn wants_token(command: &Command) -> bool {
+    let (Command::Save { fenced, .. } | Command::Confirm { fenced, .. } | Command::HandOver { fenced, .. }) =
+        command
+    else {
+        return false;
+    };
+    *fenced
 }
 
 fn operation(command: &Command) -> &'static str {

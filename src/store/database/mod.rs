@@ -11,6 +11,12 @@
 //! A lone command is one statement that commits by itself, also when it is refused. What is queued together is one
 //! statement for each kind over lists of rows, so that a whole batch waits for the disk once.
 //!
+//! # Fencing tokens
+//! The last token of a key is a row of a second table, which is made with the first lock that wants one. The next is that
+//! plus 1, or the database's clock in microseconds since the Unix epoch, whichever is greater; it is taken in the statement or
+//! the transaction that takes the lock. Rows stay, but nothing depends on those that are older than the clock may ever be
+//! set back. A lock that wants no token doesn't touch that table.
+//!
 //! # What is never repeated
 //! A statement whose answer is lost may have been performed, so it isn't sent again here: the engine asks whether its
 //! owner holds the key. Before it can ask, the session that was left is ended. Repeated is only what the database has
@@ -47,6 +53,7 @@ use self::settings::{Place, Settings};
 use self::sqlite::Sqlite;
 use super::{Answer, BoxFuture, Capability, Command, LockStore, Notice, Reply, ServerStore, WakeUp};
 use crate::clock::{Clock, Moment};
+use crate::figures::Traffic;
 use crate::lease::Key;
 
 /// The store's name in errors.
@@ -104,6 +111,8 @@ struct Core<D: Dialect> {
     is_deaf: AtomicBool,
     /// Whether the table has been looked for.
     is_looked_for: AtomicBool,
+    /// Whether the one of the fencing tokens has.
+    are_tokens_looked_for: AtomicBool,
 }
 
 impl<D: Dialect> DatabaseStore<D> {
@@ -123,6 +132,7 @@ impl<D: Dialect> DatabaseStore<D> {
             is_known: AtomicBool::new(false),
             is_deaf: AtomicBool::new(false),
             is_looked_for: AtomicBool::new(false),
+            are_tokens_looked_for: AtomicBool::new(false),
         }))
     }
 }
@@ -173,10 +183,14 @@ impl<D: Dialect> ServerStore for DatabaseStore<D> {
         *lock(&self.0.notice) = Some(notice);
     }
 
+    fn traffic(&self) -> &Traffic {
+        &self.0.pool.traffic
+    }
+
     fn close(&self) {
         self.0.is_closed.store(true, Ordering::Relaxed);
         lock(&self.0.watcher).take();
-        self.0.pool.forget();
+        self.0.pool.close();
     }
 }
 

@@ -4,9 +4,12 @@
 //! `key varchar(255) primary key, owner varchar(255), expiration bigint unsigned`: milliseconds since the epoch, or null
 //! for a lease without end. A table made here compares keys byte by byte.
 //!
+//! The last fencing tokens are in `<table>_fencing`: `key varchar(255) primary key, token bigint`.
+//!
 //! # The statements
 //! A lone command is one statement that commits by itself. Several go in one transaction, with one statement for each
-//! kind over a list of rows; a list whose count doesn't come out as expected is taken back and performed one by one.
+//! kind over a list of rows; a list whose count doesn't come out as expected is taken back and performed one by one. A lock
+//! that wants a fencing token is taken in a transaction as well, with two statements more.
 //! How a lone save ended is told by `LAST_INSERT_ID(…)`, which travels with the server's answer: 0 if the lock is ours, 1
 //! if the holder's lease has no end, and otherwise its remaining milliseconds plus 2.
 
@@ -21,15 +24,18 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row};
 use self::statements::statement;
 use super::column::quoted;
 use super::connect;
-use super::dialect::{Dialect, Failure, Holding, Sights, Trouble, trouble_below};
+use super::dialect::{Dialect, Failure, Holding, Sights, Table, Trouble, trouble_below};
 use super::settings::{Server, Settings};
-use super::wave::{DeleteRow, QuestionRow, Seen, Wave};
+use super::wave::{DeleteRow, QuestionRow, Seen, Wave, token_of};
 
 /// The present moment: when the statement came. Milliseconds since the epoch; the session's time zone is UTC.
 const NOW: &str = "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)";
 
 /// The next millisecond: what a lease is counted from, so that it doesn't end before its holder believes.
 const START: &str = "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 + 1 AS SIGNED)";
+
+/// The present moment in microseconds: what fencing tokens are not less than.
+const MICROS: &str = "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)";
 
 /// Whether a lease lasts.
 const LIVE: &str = "(expiration IS NULL OR expiration > CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED))";
@@ -41,6 +47,8 @@ const MOST_ROWS: usize = 64;
 pub(super) struct MySql {
     options: MySqlConnectOptions,
     table: String,
+    /// The table of the fencing tokens.
+    tokens: String,
     /// For a look at the table's collation.
     name: String,
     schema: Option<String>,
@@ -56,12 +64,15 @@ pub(super) struct Session {
 
 impl MySql {
     pub(super) fn new(settings: &Settings, server: &Server) -> Self {
-        let name = quoted(&settings.table, '`');
         let schema = settings.schema.clone();
-        let table = schema.as_ref().map_or(name.clone(), |schema| format!("{}.{name}", quoted(schema, '`')));
+        let qualified = |table: &str| {
+            let name = quoted(table, '`');
+            schema.as_ref().map_or(name.clone(), |schema| format!("{}.{name}", quoted(schema, '`')))
+        };
         Self {
             options: connect::mysql(server),
-            table,
+            table: qualified(&settings.table),
+            tokens: qualified(&settings.token_table()),
             name: settings.table.clone(),
             schema,
             ignores_case: AtomicBool::new(false),
@@ -76,7 +87,10 @@ impl MySql {
         sights: &mut Sights,
     ) -> Result<(), Failure> {
         for rows in wave.saves.chunks(MOST_ROWS) {
-            self.save_many(session, rows, sights).await?;
+            match rows {
+                [row] if row.fenced => sights.push((row.place, self.save_one(session, row).await?)),
+                rows => self.save_many(session, rows, sights).await?,
+            }
         }
         for rows in wave.moves.chunks(MOST_ROWS) {
             let is_alone = rows.len() == 1;
@@ -93,6 +107,12 @@ impl MySql {
         for rows in clears.chunks(MOST_ROWS) {
             self.clear(session, rows).await?;
         }
+        let keys = wave.keys_to_fence(sights);
+        if !keys.is_empty() {
+            self.grow_tokens(session, &keys).await?;
+            let tokens = self.tokens(session, &keys).await?;
+            wave.fence(&tokens, sights);
+        }
         Ok(())
     }
 }
@@ -105,7 +125,7 @@ fn tally(
     sights: &mut Sights,
 ) -> Result<(), Failure> {
     if count == places.len() as u64 {
-        sights.extend(places.map(|place| (place, Seen::Done { has_woken: false })));
+        sights.extend(places.map(|place| (place, Seen::DONE)));
         Ok(())
     } else if is_alone {
         Ok(())
@@ -153,11 +173,12 @@ impl Dialect for MySql {
 
     async fn perform(&self, session: &mut Session, wave: &Wave) -> Result<Sights, Failure> {
         let mut sights = Sights::new();
-        if let ([row], 1) = (wave.saves.as_slice(), wave.changes()) {
+        if let ([row], 1, false) = (wave.saves.as_slice(), wave.changes(), wave.gives_tokens()) {
             sights.push((row.place, self.save_one(session, row).await?));
         } else {
-            let is_transaction =
-                wave.changes() > 1 || wave.deletes.len() + wave.moves.len() + wave.saves.len() > 1;
+            let is_transaction = wave.changes() > 1
+                || wave.deletes.len() + wave.moves.len() + wave.saves.len() > 1
+                || wave.gives_tokens();
             if is_transaction {
                 session.connection.execute("START TRANSACTION").await?;
             }
@@ -175,9 +196,11 @@ impl Dialect for MySql {
         if !wave.questions.is_empty() {
             let keys: Vec<&str> = wave.questions.iter().map(|row| row.key.as_str()).collect();
             let held = self.held(session, &keys).await?;
-            sights.extend(wave.questions.iter().map(|QuestionRow { place, key }| {
+            let tokens = if wave.asks_for_tokens() { self.tokens(session, &keys).await? } else { Vec::new() };
+            sights.extend(wave.questions.iter().map(|QuestionRow { place, key, .. }| {
                 let holder = held.iter().find(|holder| self.is_for(holder, key));
-                let by = holder.map(|holder| (holder.owner.clone(), holder.remaining));
+                let token = token_of(&tokens, key);
+                let by = holder.map(|holder| (holder.owner.clone(), holder.remaining, token));
                 (*place, Seen::Held { by })
             }));
         }
@@ -188,14 +211,20 @@ impl Dialect for MySql {
         session.connection.execute("ROLLBACK").await.map(drop)
     }
 
-    async fn create_table(&self, session: &mut Session) -> sqlx::Result<()> {
+    async fn create_table(&self, session: &mut Session, table: Table) -> sqlx::Result<()> {
         // utf8mb4_bin is the one collation that all versions have and that tells all letters apart.
-        let sql = format!(
-            "CREATE TABLE IF NOT EXISTS {} (`key` varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL \
-             PRIMARY KEY, owner varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, \
-             expiration bigint unsigned NULL)",
-            self.table
-        );
+        let text = "varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL";
+        let sql = match table {
+            Table::Locks => format!(
+                "CREATE TABLE IF NOT EXISTS {} (`key` {text} PRIMARY KEY, owner {text}, \
+                 expiration bigint unsigned NULL)",
+                self.table
+            ),
+            Table::Tokens => format!(
+                "CREATE TABLE IF NOT EXISTS {} (`key` {text} PRIMARY KEY, token bigint NOT NULL)",
+                self.tokens
+            ),
+        };
         session.connection.execute(AssertSqlSafe(sql)).await.map(drop)
     }
 

@@ -7,6 +7,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
 use super::dialect::{Dialect, Trouble};
+use crate::figures::Traffic;
 
 /// Connections that are not in use, and how many more there may be.
 pub(super) struct Pool<D: Dialect> {
@@ -14,6 +15,7 @@ pub(super) struct Pool<D: Dialect> {
     connect_timeout: Duration,
     permits: Semaphore,
     state: Mutex<State<D>>,
+    pub(super) traffic: Traffic,
 }
 
 struct State<D: Dialect> {
@@ -23,6 +25,8 @@ struct State<D: Dialect> {
     suspects: Vec<D::Session>,
     /// Grows whenever connections turn out to be dead, so that those of before don't come back.
     epoch: u64,
+    /// How many connections were lost that none has replaced yet.
+    lost: usize,
 }
 
 /// Why there is no connection.
@@ -42,7 +46,8 @@ impl<D: Dialect> Pool<D> {
             dialect,
             connect_timeout,
             permits: Semaphore::new(size.max(1)),
-            state: Mutex::new(State { idle: Vec::new(), suspects: Vec::new(), epoch: 0 }),
+            state: Mutex::new(State { idle: Vec::new(), suspects: Vec::new(), epoch: 0, lost: 0 }),
+            traffic: Traffic::default(),
         }
     }
 
@@ -82,7 +87,12 @@ impl<D: Dialect> Pool<D> {
         let deadline = deadline.min(Instant::now() + self.connect_timeout);
         match timeout_at(deadline, self.dialect.connect(suspects)).await {
             Ok(Ok(connection)) => {
-                self.lock().suspects.retain(|session| !suspects.contains(session));
+                let mut state = self.lock();
+                state.suspects.retain(|session| !suspects.contains(session));
+                if let Some(lost) = state.lost.checked_sub(1) {
+                    state.lost = lost;
+                    self.traffic.count_reconnect();
+                }
                 Ok(connection)
             }
             Ok(Err(error)) => {
@@ -96,13 +106,20 @@ impl<D: Dialect> Pool<D> {
         }
     }
 
-    /// Forgets the connections that are not in use: those that are will not come back either.
+    /// The connections that are not in use are dead, too, and those that are in use will not come back.
     pub(super) fn forget(&self) {
         let mut state = self.lock();
         state.epoch += 1;
         let idle = std::mem::take(&mut state.idle);
+        state.lost += idle.len();
         drop(state);
         drop(idle);
+    }
+
+    /// As [`forget`](Self::forget), but nothing has been lost.
+    pub(super) fn close(&self) {
+        self.forget();
+        self.lock().lost = 0;
     }
 
     fn lock(&self) -> MutexGuard<'_, State<D>> {
@@ -137,10 +154,9 @@ impl<D: Dialect> Lent<'_, D> {
 
 impl<D: Dialect> Drop for Lent<'_, D> {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take()
-            && let Some(session) = D::session(&connection)
-        {
-            self.pool.lock().suspects.push(session);
-        }
+        let Some(connection) = self.connection.take() else { return };
+        let mut state = self.pool.lock();
+        state.lost += 1;
+        state.suspects.extend(D::session(&connection));
     }
 }

@@ -4,6 +4,9 @@
 //! `key varchar(255) primary key, owner varchar(255), expiration bigint`: milliseconds since the epoch, or null for a
 //! lease without end. A row that has expired is a lock that is free.
 //!
+//! The last fencing tokens are in `<table>_fencing`: `key varchar(255) primary key, token bigint`. A lock and its token are
+//! taken by one statement.
+//!
 //! # The statements
 //! One for each kind of command, over arrays. Who is refused only reads: an `INSERT … ON CONFLICT` alone would lock the
 //! holder's row, which is a write, a transaction number and a wait for the disk. A release of leases that end commits
@@ -22,7 +25,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row};
 
 use super::column::{fingerprint, quoted};
 use super::connect;
-use super::dialect::{Dialect, Failure, Holding, Sights, Trouble, trouble_below};
+use super::dialect::{Dialect, Failure, Holding, Sights, Table, Trouble, trouble_below};
 use super::listen::{Ears, MeetingPoint};
 use super::pool::Pool;
 use super::settings::{Server, Settings};
@@ -39,6 +42,8 @@ pub(super) struct Postgres {
     search_path: String,
     /// The table, so that two tables don't share channels.
     table: String,
+    /// The one of the fencing tokens.
+    tokens: String,
     sql: Statements,
     /// The first number of all advisory locks.
     lock_class: i32,
@@ -61,15 +66,19 @@ impl Postgres {
         is_pooled: bool,
         application_name: Option<&str>,
     ) -> Self {
-        let name = quoted(&settings.table, '"');
-        let table =
-            settings.schema.as_ref().map_or(name.clone(), |schema| format!("{}.{name}", quoted(schema, '"')));
+        let qualified = |table: &str| {
+            let name = quoted(table, '"');
+            let schema = settings.schema.as_ref();
+            schema.map_or(name.clone(), |schema| format!("{}.{name}", quoted(schema, '"')))
+        };
+        let (table, tokens) = (qualified(&settings.table), qualified(&settings.token_table()));
         Self {
             options: connect::postgres(server, application_name),
             search_path: connect::search_path(search_path),
-            sql: Statements::new(&table),
+            sql: Statements::new(&table, &tokens),
             lock_class: number(&fingerprint(&["loquet", &table])),
             table,
+            tokens,
             is_pooled: AtomicBool::new(is_pooled),
         }
     }
@@ -169,16 +178,16 @@ impl Dialect for Postgres {
         let mut sights = Sights::new();
         self.begin(session).await?;
         if !wave.saves.is_empty() {
-            self.save(session, &wave.saves, &mut sights).await?;
+            self.save(session, &wave.saves, wave.gives_tokens(), &mut sights).await?;
         }
         if !wave.moves.is_empty() {
-            self.change(session, &wave.moves, &mut sights).await?;
+            self.change(session, &wave.moves, wave.gives_tokens(), &mut sights).await?;
         }
         if !wave.deletes.is_empty() {
             self.delete(session, &wave.deletes, &mut sights).await?;
         }
         if !wave.questions.is_empty() {
-            self.question(session, &wave.questions, &mut sights).await?;
+            self.question(session, &wave.questions, wave.asks_for_tokens(), &mut sights).await?;
         }
         self.end(session).await?;
         Ok(sights)
@@ -205,8 +214,12 @@ impl Dialect for Postgres {
         super::listen::listen(self, ears, pool).await
     }
 
-    async fn create_table(&self, session: &mut Session) -> sqlx::Result<()> {
-        match session.connection.execute(self.sql.create.clone()).await {
+    async fn create_table(&self, session: &mut Session, table: Table) -> sqlx::Result<()> {
+        let sql = match table {
+            Table::Locks => &self.sql.create,
+            Table::Tokens => &self.sql.create_tokens,
+        };
+        match session.connection.execute(sql.clone()).await {
             // IF NOT EXISTS isn't atomic.
             Err(sqlx::Error::Database(error))
                 if matches!(error.code().as_deref(), Some("23505" | "42P07")) =>
@@ -217,9 +230,13 @@ impl Dialect for Postgres {
         }
     }
 
-    async fn lacks_table(&self, session: &mut Session) -> sqlx::Result<bool> {
+    async fn lacks_table(&self, session: &mut Session, table: Table) -> sqlx::Result<bool> {
         self.begin(session).await?;
-        let query = sqlx::query("SELECT to_regclass($1) IS NULL").bind(&self.table).persistent(false);
+        let name = match table {
+            Table::Locks => &self.table,
+            Table::Tokens => &self.tokens,
+        };
+        let query = sqlx::query("SELECT to_regclass($1) IS NULL").bind(name).persistent(false);
         let row = query.fetch_one(&mut session.connection).await?;
         self.end(session).await?;
         row.try_get(0)

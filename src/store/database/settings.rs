@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::column::token_table;
+
 /// Everything that the connections need. Two stores whose settings are equal may share them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Settings {
@@ -28,6 +30,14 @@ impl Settings {
     #[must_use]
     pub fn connections(&self) -> usize {
         if matches!(self.place, Place::Sqlite { .. }) { 1 } else { self.pool_size.max(1) }
+    }
+
+    /// The table that holds the last fencing token of each key, next to the locks: the name of theirs and `_fencing`. Where
+    /// that would be longer than the 63 bytes that Postgres keeps of a name, the first 46 bytes of theirs (or fewer, not to
+    /// cut a character), `_`, 8 hexadecimal digits of its SHA-256, and `_fencing`.
+    #[must_use]
+    pub fn token_table(&self) -> String {
+        token_table(&self.table)
     }
 }
 

@@ -4,6 +4,9 @@
 //! `key varchar(255) primary key, owner varchar(255), expiration bigint`: milliseconds since the epoch, or null for a
 //! lease without end. A row that has expired is a lock that is free.
 //!
+//! The last fencing tokens are in `<table>_fencing`: `key varchar(255) primary key, token bigint`. SQLite's clock counts
+//! milliseconds, so theirs end with three zeros unless they come closer together.
+//!
 //! # The statements
 //! One for each kind of command, over a list as JSON; several in one transaction. There is one connection, since there is
 //! one writer. The file's journal mode is the app's affair and left as it is.
@@ -16,15 +19,18 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row, SqlSafeStr, SqlStr};
 
 use super::column::quoted;
-use super::dialect::{Dialect, Failure, Holding, Sights, Trouble, trouble_below};
+use super::dialect::{Dialect, Failure, Holding, Sights, Table, Trouble, trouble_below};
 use super::settings::Settings;
-use super::wave::{Seen, Wave};
+use super::wave::{Seen, Wave, token_of};
 
 /// The present moment: when the statement began, after it had waited for others. Milliseconds since the epoch.
 const NOW: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
 
 /// The next millisecond: what a lease is counted from, so that it doesn't end before its holder believes.
 const START: &str = "CAST(unixepoch('subsec') * 1000 + 1 AS INTEGER)";
+
+/// The present moment in microseconds: what fencing tokens are not less than.
+const MICROS: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000";
 
 /// One kind of database: see the [module documentation](self).
 pub(super) struct Sqlite {
@@ -38,12 +44,15 @@ pub(super) struct Sqlite {
     delete: SqlStr,
     clear: SqlStr,
     create: SqlStr,
+    create_tokens: SqlStr,
+    grow_tokens: SqlStr,
+    tokens: SqlStr,
     prune: SqlStr,
 }
 
 impl Sqlite {
     pub(super) fn new(settings: &Settings, path: &PathBuf, busy_timeout: Duration, syncs_wal: bool) -> Self {
-        let table = quoted(&settings.table, '"');
+        let (table, tokens) = (quoted(&settings.table, '"'), quoted(&settings.token_table(), '"'));
         let sql = |text: String| AssertSqlSafe(text).into_sql_str();
         let is_live = format!("(expiration IS NULL OR expiration > {NOW})");
         let bit = (settings.command_timeout / 40).clamp(Duration::from_millis(1), Duration::from_millis(200));
@@ -82,6 +91,16 @@ impl Sqlite {
                 "CREATE TABLE IF NOT EXISTS {table} (key varchar(255) NOT NULL PRIMARY KEY, \
                  owner varchar(255) NOT NULL, expiration bigint)"
             )),
+            create_tokens: sql(format!(
+                "CREATE TABLE IF NOT EXISTS {tokens} (key varchar(255) NOT NULL PRIMARY KEY, token bigint NOT NULL)"
+            )),
+            grow_tokens: sql(format!(
+                "INSERT INTO {tokens} AS last (key, token) SELECT value, {MICROS} FROM json_each(?1) WHERE true \
+                 ON CONFLICT (key) DO UPDATE SET token = max(last.token + 1, excluded.token) RETURNING key, token"
+            )),
+            tokens: sql(format!(
+                "SELECT key, token FROM {tokens} WHERE key IN (SELECT value FROM json_each(?1))"
+            )),
             prune: sql(format!(
                 "DELETE FROM {table} WHERE key IN (SELECT key FROM {table} WHERE expiration < {NOW} - ?1 LIMIT ?2)"
             )),
@@ -100,7 +119,7 @@ impl Sqlite {
             let mut lost = Vec::new();
             for row in &wave.saves {
                 if taken.contains(&row.key) {
-                    sights.push((row.place, Seen::Done { has_woken: false }));
+                    sights.push((row.place, Seen::DONE));
                 } else {
                     lost.push(row);
                 }
@@ -120,19 +139,24 @@ impl Sqlite {
             let rows: Vec<_> = wave.moves.iter().map(|row| (&row.key, &row.from, &row.to, row.ttl)).collect();
             let changed = keys_of(connection, &self.change, &json(&rows)).await?;
             let done = wave.moves.iter().filter(|row| changed.contains(&row.key));
-            sights.extend(done.map(|row| (row.place, Seen::Done { has_woken: false })));
+            sights.extend(done.map(|row| (row.place, Seen::DONE)));
         }
         let rows: Vec<_> =
             wave.deletes.iter().filter_map(|row| Some((&row.key, row.owner.as_ref()?))).collect();
         if !rows.is_empty() {
             let gone = keys_of(connection, &self.delete, &json(&rows)).await?;
             let done = wave.deletes.iter().filter(|row| gone.contains(&row.key));
-            sights.extend(done.map(|row| (row.place, Seen::Done { has_woken: false })));
+            sights.extend(done.map(|row| (row.place, Seen::DONE)));
         }
         let keys: Vec<_> =
             wave.deletes.iter().filter(|row| row.owner.is_none()).map(|row| &row.key).collect();
         if !keys.is_empty() {
             sqlx::query(self.clear.clone()).bind(json(&keys)).execute(&mut *connection).await?;
+        }
+        let keys = wave.keys_to_fence(sights);
+        if !keys.is_empty() {
+            let tokens = tokens_of(connection, &self.grow_tokens, &json(&keys)).await?;
+            wave.fence(&tokens, sights);
         }
         Ok(())
     }
@@ -150,6 +174,15 @@ impl Sqlite {
 async fn keys_of(connection: &mut SqliteConnection, sql: &SqlStr, rows: &str) -> sqlx::Result<Vec<String>> {
     let rows = sqlx::query(sql.clone()).bind(rows).fetch_all(connection).await?;
     rows.iter().map(|row| row.try_get(0)).collect()
+}
+
+async fn tokens_of(
+    connection: &mut SqliteConnection,
+    sql: &SqlStr,
+    keys: &str,
+) -> sqlx::Result<Vec<(String, i64)>> {
+    let rows = sqlx::query(sql.clone()).bind(keys).fetch_all(connection).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
 /// Texts, numbers and nothing else: that can't fail.
@@ -188,7 +221,7 @@ impl Dialect for Sqlite {
         let mut sights = Sights::new();
         let is_mixed = wave.deletes.iter().any(|row| row.owner.is_none())
             && wave.deletes.iter().any(|row| row.owner.is_some());
-        let is_transaction = wave.changes() > 1 || is_mixed;
+        let is_transaction = wave.changes() > 1 || is_mixed || wave.gives_tokens();
         if is_transaction {
             connection.execute("BEGIN IMMEDIATE").await?;
         }
@@ -205,9 +238,15 @@ impl Dialect for Sqlite {
         if !wave.questions.is_empty() {
             let keys: Vec<_> = wave.questions.iter().map(|row| &row.key).collect();
             let held = self.held(connection, &json(&keys)).await?;
+            let tokens = if wave.asks_for_tokens() {
+                tokens_of(connection, &self.tokens, &json(&keys)).await?
+            } else {
+                Vec::new()
+            };
             sights.extend(wave.questions.iter().map(|row| {
                 let holder = held.iter().find(|(key, ..)| *key == row.key);
-                let by = holder.map(|(_, owner, remaining)| (owner.clone(), *remaining));
+                let token = token_of(&tokens, &row.key);
+                let by = holder.map(|(_, owner, remaining)| (owner.clone(), *remaining, token));
                 (row.place, Seen::Held { by })
             }));
         }
@@ -221,8 +260,12 @@ impl Dialect for Sqlite {
         Ok(self.version.swap(version, Ordering::Relaxed) != version)
     }
 
-    async fn create_table(&self, connection: &mut SqliteConnection) -> sqlx::Result<()> {
-        connection.execute(self.create.clone()).await.map(drop)
+    async fn create_table(&self, connection: &mut SqliteConnection, table: Table) -> sqlx::Result<()> {
+        let sql = match table {
+            Table::Locks => &self.create,
+            Table::Tokens => &self.create_tokens,
+        };
+        connection.execute(sql.clone()).await.map(drop)
     }
 
     async fn holdings(

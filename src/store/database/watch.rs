@@ -166,6 +166,7 @@ async fn glance<D: Dialect>(
         let mut lent = core.pool.lend(Instant::now() + PATIENCE).await.ok()?;
         let dialect = &core.pool.dialect;
         let connection = lent.connection()?;
+        core.pool.traffic.count_round_trip();
         let has_changed = dialect.may_have_changed(connection).await.ok()?;
         let holdings = if has_changed || is_stale {
             Some(dialect.holdings(connection, &columns).await.ok()?)

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use redis::{Pipeline, RedisError, ServerError, ServerErrorKind, Value};
 use tokio::time::{Instant, sleep_until};
 
+use super::bulk;
 use super::connect::Refusal;
 use super::line::Manner;
 use super::link::{Link, Live};
@@ -174,21 +175,15 @@ async fn send(inner: &Arc<Inner>, link: &Link, mut jobs: Vec<&mut Job>, deadline
         inner.tell("the Redis server needs no password, but one is configured");
     }
     let setting = inner.setting();
-    let mut pipeline = Pipeline::with_capacity(jobs.len());
-    for job in &jobs {
-        if job.ask_at.is_some() {
-            pipeline.add_command(redis::cmd("ASKING"));
-        }
-        let setting = Setting { has_lines: setting.has_lines && !job.without_line, ..setting };
-        pipeline.add_command(encode(&job.request, setting, &job.manner, job.me.as_deref(), job.in_full));
-    }
+    let (pipeline, runs) = write(&jobs, setting);
     let count = pipeline.len();
     let sent_at = inner.now();
+    inner.traffic.count_round_trip();
     let mut attempt = Attempt { link, live, is_over: false };
     let answers = attempt.live.connection.send_packed_commands(&pipeline, 0, count).await;
     attempt.is_over = true;
     let mut answers = match answers {
-        Ok(answers) => answers.into_iter(),
+        Ok(answers) => bulk::spread(answers, &runs).into_iter(),
         Err(error) => {
             link.discard(attempt.live.number);
             for job in &mut jobs {
@@ -208,7 +203,7 @@ async fn send(inner: &Arc<Inner>, link: &Link, mut jobs: Vec<&mut Job>, deadline
         if job.ask_at.take().is_some() {
             answers.next();
         }
-        let next = match answers.next() {
+        let next = match answers.next().flatten() {
             Some(Value::ServerError(error)) => refuse(inner, link, attempt.live.number, job, &error),
             Some(value) => {
                 let meaning = decode(&job.request, &value, sent_at, now);
@@ -230,6 +225,30 @@ async fn send(inner: &Arc<Inner>, link: &Link, mut jobs: Vec<&mut Job>, deadline
         }
     }
     wants_pause
+}
+
+/// The commands for jobs, and how many jobs each of them is for.
+fn write(jobs: &[&mut Job], setting: Setting) -> (Pipeline, Vec<usize>) {
+    let mut pipeline = Pipeline::with_capacity(jobs.len());
+    let mut runs = Vec::with_capacity(jobs.len());
+    let mut rest = jobs;
+    while let [job, ..] = rest {
+        if job.ask_at.is_some() {
+            pipeline.add_command(redis::cmd("ASKING"));
+            runs.push(1);
+        }
+        let run = bulk::run(rest.iter().map(|job| (&job.request, job.in_full)), setting.is_cluster);
+        let (together, others) = rest.split_at(run);
+        if run == 1 {
+            let setting = Setting { has_lines: setting.has_lines && !job.without_line, ..setting };
+            pipeline.add_command(encode(&job.request, setting, &job.manner, job.me.as_deref(), job.in_full));
+        } else {
+            pipeline.add_command(bulk::encode(together.iter().map(|job| &job.request), run, job.in_full));
+        }
+        runs.push(run);
+        rest = others;
+    }
+    (pipeline, runs)
 }
 
 /// Commands that are dropped while they are under way have waited too long: the connection may be dead without anybody

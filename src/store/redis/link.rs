@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::connect::{Opened, Refusal, Target, open};
 use super::sentinel;
 use super::settings::{Address, Deployment, Settings};
+use crate::figures::Traffic;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -63,6 +64,7 @@ struct Inner {
     settings: Arc<Settings>,
     destination: Destination,
     pushes: Option<(u64, Pushes)>,
+    traffic: Arc<Traffic>,
     state: Mutex<State>,
     changes: watch::Sender<()>,
     wanted: AtomicUsize,
@@ -77,6 +79,8 @@ struct State {
     number: u64,
     /// Connections that were given up while commands were under way.
     suspects: Vec<Arc<Identity>>,
+    /// Whether the last connection was lost, and not closed.
+    was_lost: bool,
     needless_password: bool,
 }
 
@@ -90,8 +94,8 @@ enum Phase {
 
 impl Link {
     /// A link for commands.
-    pub(super) fn new(settings: Arc<Settings>, destination: Destination) -> Self {
-        Self::build(settings, destination, None)
+    pub(super) fn new(settings: Arc<Settings>, destination: Destination, traffic: Arc<Traffic>) -> Self {
+        Self::build(settings, destination, None, traffic)
     }
 
     /// A link for subscriptions; what is pushed goes to `pushes` together with `id`.
@@ -100,15 +104,22 @@ impl Link {
         destination: Destination,
         id: u64,
         pushes: Pushes,
+        traffic: Arc<Traffic>,
     ) -> Self {
-        Self::build(settings, destination, Some((id, pushes)))
+        Self::build(settings, destination, Some((id, pushes)), traffic)
     }
 
-    fn build(settings: Arc<Settings>, destination: Destination, pushes: Option<(u64, Pushes)>) -> Self {
+    fn build(
+        settings: Arc<Settings>,
+        destination: Destination,
+        pushes: Option<(u64, Pushes)>,
+        traffic: Arc<Traffic>,
+    ) -> Self {
         Self(Arc::new(Inner {
             settings,
             destination,
             pushes,
+            traffic,
             state: Mutex::default(),
             changes: watch::Sender::new(()),
             wanted: AtomicUsize::new(0),
@@ -203,6 +214,9 @@ impl Inner {
         match outcome {
             Ok((opened, identity)) => {
                 state.number += 1;
+                if std::mem::take(&mut state.was_lost) {
+                    self.traffic.count_reconnect();
+                }
                 let number = state.number;
                 let inner = Arc::downgrade(self);
                 let runner = tokio::spawn(async move {
@@ -265,6 +279,7 @@ impl Inner {
                 runner.abort();
                 let suspect = live.identity.clone();
                 state.suspects.extend(suspect);
+                state.was_lost = true;
                 state.phase = Phase::Down;
             }
             _ => return,

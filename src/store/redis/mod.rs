@@ -18,6 +18,7 @@
 //! holds the key. Repeated is only what the server has refused without doing anything: unknown scripts, redirections, a
 //! server that is loading, read-only or without its cluster.
 
+mod bulk;
 mod connect;
 mod exchange;
 mod line;
@@ -46,6 +47,7 @@ use self::settings::Settings;
 use self::subscriber::Subscriber;
 use super::{BoxFuture, Capability, Command, LockStore, Notice, Reply, ServerStore, WakeUp};
 use crate::clock::{Clock, Moment};
+use crate::figures::Traffic;
 use crate::lease::Key;
 
 /// The store's name in errors.
@@ -70,15 +72,16 @@ struct Inner {
     listener: Mutex<Option<WakeUp>>,
     notice: Mutex<Option<Notice>>,
     subscriber: Mutex<Option<mpsc::UnboundedSender<subscriber::Wish>>>,
+    traffic: Arc<Traffic>,
 }
 
 impl RedisStore {
     /// A store for the given settings. `process` must be a name that no other process has, such as a random number.
     #[must_use]
     pub fn new(settings: Settings, clock: Arc<dyn Clock>, process: String) -> Self {
-        let settings = Arc::new(settings);
+        let (settings, traffic) = (Arc::new(settings), Arc::<Traffic>::default());
         Self(Arc::new(Inner {
-            router: Router::new(Arc::clone(&settings)),
+            router: Router::new(Arc::clone(&settings), Arc::clone(&traffic)),
             settings,
             clock,
             lines: Mutex::new(Lines::new(process)),
@@ -86,6 +89,7 @@ impl RedisStore {
             listener: Mutex::default(),
             notice: Mutex::default(),
             subscriber: Mutex::default(),
+            traffic,
         }))
     }
 }
@@ -93,6 +97,10 @@ impl RedisStore {
 impl ServerStore for RedisStore {
     fn on_notice(&self, notice: Notice) {
         *lock(&self.0.notice) = Some(notice);
+    }
+
+    fn traffic(&self) -> &Traffic {
+        &self.0.traffic
     }
 
     fn close(&self) {

@@ -39,6 +39,8 @@ pub struct Message {
 pub struct Server {
     locks: HashMap<Key, Held, foldhash::fast::RandomState>,
     lines: HashMap<Vec<u8>, Line, foldhash::fast::RandomState>,
+    /// The last tokens. Their keys outlive every simulation.
+    fences: HashMap<Key, u64, foldhash::fast::RandomState>,
 }
 
 #[derive(Debug)]
@@ -118,7 +120,7 @@ impl Server {
         self.line(millis(now), &member.setting().names(key).line).and_then(|line| line.first().cloned())
     }
 
-    /// Whether there is nothing on the server.
+    /// Whether there is nothing on the server but the last tokens.
     #[must_use]
     pub fn is_empty(&mut self, now: Moment) -> bool {
         let now = millis(now);
@@ -154,12 +156,18 @@ impl Turn<'_> {
             Request::Command(command) => command,
         };
         match command {
-            Command::Save { owner, ttl, .. } => match manner {
-                Manner::Plain => self.set_if_free(owner, *ttl),
-                Manner::InTurn { joins, known } => self.acquire(joins.as_ref(), known.as_ref(), owner, *ttl),
+            Command::Save { owner, ttl, fenced, .. } => match manner {
+                Manner::Plain if !fenced => self.set_if_free(owner, *ttl),
+                Manner::Plain => {
+                    self.names = None;
+                    self.acquire(None, None, owner, *ttl, true)
+                }
+                Manner::InTurn { joins, known } => {
+                    self.acquire(joins.as_ref(), known.as_ref(), owner, *ttl, *fenced)
+                }
             },
-            Command::Confirm { owner, .. } => self.confirm(owner),
-            Command::HandOver { from, to, ttl, .. } => self.hand_over(from, to, *ttl),
+            Command::Confirm { owner, fenced, .. } => self.confirm(owner, *fenced),
+            Command::HandOver { from, to, ttl, fenced, .. } => self.hand_over(from, to, *ttl, *fenced),
             Command::Delete { holder, .. } => self.release(holder, me),
             Command::ForceDelete { .. } => self.release_by_force(),
             Command::Extend { holder, ttl, .. } => self.extend(holder, *ttl),
@@ -255,6 +263,7 @@ impl Turn<'_> {
         known: Option<&(Arc<str>, bool)>,
         owner: &Owner,
         ttl: Ttl,
+        fenced: bool,
     ) -> Value {
         let is_held = self.held().is_some();
         let mut first = None;
@@ -269,12 +278,13 @@ impl Turn<'_> {
             }
             first = first.or_else(|| self.wake(me.map(|me| &**me)));
             if first.is_none() || first.as_ref() == me {
+                let token = if fenced { self.next_token() } else { 0 };
                 self.set(owner, ttl);
                 if let Some(first) = first {
                     self.change_line(|line| line.remove(&first));
                     self.tell_end();
                 }
-                return pair(1, Value::Int(0));
+                return pair(1, Value::Int(token));
             }
         }
         if let Some(me) = me
@@ -324,12 +334,12 @@ impl Turn<'_> {
         Value::Int(1)
     }
 
-    fn hand_over(&mut self, from: &Holder, to: &Owner, ttl: Ttl) -> Value {
+    fn hand_over(&mut self, from: &Holder, to: &Owner, ttl: Ttl, fenced: bool) -> Value {
         if self.held_by(from).is_none() {
             return Value::Int(0);
         }
         self.set(to, ttl);
-        Value::Int(1)
+        if fenced { pair(1, Value::Int(self.next_token())) } else { Value::Int(1) }
     }
 
     fn extend(&mut self, holder: &Holder, ttl: Ttl) -> Value {
@@ -341,11 +351,23 @@ impl Turn<'_> {
         Value::Int(1)
     }
 
-    fn confirm(&mut self, owner: &Owner) -> Value {
+    fn confirm(&mut self, owner: &Owner, fenced: bool) -> Value {
         if self.held().is_none_or(|held| held.owner != *owner) {
             return Value::Nil;
         }
-        self.pttl()
+        let remaining = self.pttl();
+        if !fenced {
+            return remaining;
+        }
+        let token = self.server.fences.get(self.key);
+        let token = token.map_or(Value::Nil, |token| Value::BulkString(token.to_string().into_bytes()));
+        Value::Array(vec![remaining, token])
+    }
+
+    fn next_token(&mut self) -> i64 {
+        let token = self.server.fences.entry(self.key.clone()).or_default();
+        *token = (*token + 1).max(self.now.saturating_mul(1000));
+        i64::try_from(*token).unwrap_or(i64::MAX)
     }
 }
 

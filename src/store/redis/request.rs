@@ -10,9 +10,9 @@ use super::scripts::{
     self, ACQUIRE, CONFIRM, EXTEND, HAND_OVER, LEAVE, Lua, Names, RELEASE, RELEASE_BY_FORCE,
 };
 use super::{STORE, line};
-use crate::clock::Moment;
+use crate::clock::{Moment, unix_micros};
 use crate::error::{Error, ErrorKind};
-use crate::lease::{Holder, Key, Lease, LeaseId, Owner, Ttl};
+use crate::lease::{Holder, Key, Lease, LeaseId, Owner, Token, Ttl};
 use crate::store::{Answer, Command, Reply};
 
 /// What is asked of a server.
@@ -81,34 +81,51 @@ pub(super) fn encode(
 ) -> Cmd {
     let key = request.key().as_str();
     match request {
-        Request::Leave(_, me) => with_line(&LEAVE, in_full, setting, request.key(), Some(me)),
+        Request::Leave(_, me) => with_line(&LEAVE, in_full, setting, request.key(), Some(me), false),
         Request::Command(command) => match command {
-            Command::Save { owner, ttl, .. } => match manner {
-                Manner::Plain => set(key, owner, *ttl),
-                Manner::InTurn { joins, known } => {
-                    let mut cmd = with_line(&ACQUIRE, in_full, setting, request.key(), joins.as_deref());
-                    let known = known.as_ref().filter(|_| setting.has_lines);
-                    cmd.arg(known.map_or("", |(name, _)| name));
-                    cmd.arg(known.map_or("", |(_, over)| if *over { "1" } else { "" })).arg(name(owner));
-                    ttl_arg(&mut cmd, *ttl);
-                    cmd.arg(millis(line::LINE_LIFETIME));
-                    cmd
-                }
-            },
-            Command::Confirm { owner, .. } => plain(&CONFIRM, in_full, key, &[name(owner)]),
-            Command::HandOver { from, to, ttl, .. } => {
-                let mut cmd = plain(&HAND_OVER, in_full, key, &[claimed(from), name(to)]);
+            Command::Save { owner, ttl, fenced, .. } => {
+                let (setting, joins, known) = match manner {
+                    Manner::Plain if !fenced => return set(key, owner, *ttl),
+                    // No command takes lock and token at once, so it is a script, which goes past the line as well.
+                    Manner::Plain => (Setting { has_lines: false, ..setting }, None, None),
+                    Manner::InTurn { joins, known } => (setting, joins.as_deref(), known.as_ref()),
+                };
+                let mut cmd = with_line(&ACQUIRE, in_full, setting, request.key(), joins, *fenced);
+                let known = known.filter(|_| setting.has_lines);
+                cmd.arg(known.map_or("", |(name, _)| name));
+                cmd.arg(known.map_or("", |(_, over)| if *over { "1" } else { "" })).arg(name(owner));
                 ttl_arg(&mut cmd, *ttl);
+                cmd.arg(millis(line::LINE_LIFETIME));
+                if *fenced {
+                    cmd.arg(unix_micros());
+                }
+                cmd
+            }
+            Command::Confirm { owner, fenced, .. } => {
+                let mut cmd = with_fence(&CONFIRM, in_full, setting, request.key(), *fenced);
+                cmd.arg(name(owner));
+                cmd
+            }
+            Command::HandOver { from, to, ttl, fenced, .. } => {
+                let mut cmd = with_fence(&HAND_OVER, in_full, setting, request.key(), *fenced);
+                cmd.arg(claimed(from)).arg(name(to));
+                ttl_arg(&mut cmd, *ttl);
+                if *fenced {
+                    cmd.arg(unix_micros());
+                }
                 cmd
             }
             Command::Delete { holder, .. } => {
-                let mut cmd = with_line(&RELEASE, in_full, setting, request.key(), me);
+                let mut cmd = with_line(&RELEASE, in_full, setting, request.key(), me, false);
                 cmd.arg(claimed(holder));
                 cmd
             }
-            Command::ForceDelete { .. } => with_line(&RELEASE_BY_FORCE, in_full, setting, request.key(), me),
+            Command::ForceDelete { .. } => {
+                with_line(&RELEASE_BY_FORCE, in_full, setting, request.key(), me, false)
+            }
             Command::Extend { holder, ttl, .. } => {
-                let mut cmd = plain(&EXTEND, in_full, key, &[claimed(holder)]);
+                let mut cmd = with_fence(&EXTEND, in_full, setting, request.key(), false);
+                cmd.arg(claimed(holder));
                 ttl_arg(&mut cmd, *ttl);
                 cmd
             }
@@ -131,26 +148,41 @@ fn set(key: &str, owner: &Owner, ttl: Ttl) -> Cmd {
     cmd
 }
 
-fn plain(script: &Lua, in_full: bool, key: &str, arguments: &[&str]) -> Cmd {
-    let mut cmd = script.call(in_full, 1);
-    cmd.arg(key).arg(arguments);
+/// A script that deals with the lock alone, and with its counter of tokens if that is wanted.
+fn with_fence(script: &Lua, in_full: bool, setting: Setting, key: &Key, fenced: bool) -> Cmd {
+    let mut cmd = script.call(in_full, 1 + usize::from(fenced));
+    cmd.arg(key.as_str());
+    if fenced {
+        cmd.arg(setting.names(key).fence);
+    }
     cmd
 }
 
-/// A script that deals with a line; without permission to, it gets only the lock and nothing to publish.
-fn with_line(script: &Lua, in_full: bool, setting: Setting, key: &Key, me: Option<&str>) -> Cmd {
+/// A script that deals with a line; without permission to, it gets nothing of the line and nothing to publish.
+fn with_line(
+    script: &Lua,
+    in_full: bool,
+    setting: Setting,
+    key: &Key,
+    me: Option<&str>,
+    fenced: bool,
+) -> Cmd {
     if !setting.has_lines {
-        let mut cmd = script.call(in_full, 1);
-        cmd.arg(key.as_str()).arg("").arg("").arg("");
+        let mut cmd = with_fence(script, in_full, setting, key, fenced);
+        cmd.arg("").arg("").arg("");
         return cmd;
     }
-    let Names { line, channels } = setting.names(key);
-    let mut cmd = script.call(in_full, 2);
-    cmd.arg(key.as_str()).arg(line).arg(setting.publish()).arg(channels).arg(me.unwrap_or(""));
+    let Names { line, fence, channels } = setting.names(key);
+    let mut cmd = script.call(in_full, 2 + usize::from(fenced));
+    cmd.arg(key.as_str()).arg(line);
+    if fenced {
+        cmd.arg(fence);
+    }
+    cmd.arg(setting.publish()).arg(channels).arg(me.unwrap_or(""));
     cmd
 }
 
-fn ttl_arg(cmd: &mut Cmd, ttl: Ttl) {
+pub(super) fn ttl_arg(cmd: &mut Cmd, ttl: Ttl) {
     match ttl.span() {
         Some(span) => cmd.arg(millis(span)),
         None => cmd.arg(""),
@@ -167,7 +199,7 @@ fn name(owner: &Owner) -> &str {
 }
 
 /// A lease that is known by its number isn't one of this store's, and nobody is called by the empty name.
-fn claimed(holder: &Holder) -> &str {
+pub(super) fn claimed(holder: &Holder) -> &str {
     match holder {
         Holder::Owner(owner) => name(owner),
         Holder::Lease(_) => "",
@@ -194,23 +226,23 @@ pub(super) fn decode(
     now: Moment,
 ) -> Result<Meaning, Error> {
     let plainly = |answer| Ok(Meaning { answer, yields: None, has_woken: None, rank: 0 });
-    let lease = |expires_at| Answer::Acquired(Lease { id: LeaseId::default(), expires_at });
+    let lease = |expires_at, token| Answer::Acquired(Lease { id: LeaseId::default(), expires_at, token });
     let command = match request {
         Request::Leave(..) => return plainly(Answer::Done),
         Request::Command(command) => command,
     };
-    let granted = || match command {
+    let granted = |token| match command {
         Command::Save { ttl, .. } | Command::HandOver { ttl, .. } | Command::Extend { ttl, .. } => {
-            plainly(lease(ttl.expiry_from(sent_at)))
+            plainly(lease(ttl.expiry_from(sent_at), token))
         }
         _ => Err(nonsense(request)),
     };
     match (command, value) {
         (Command::Save { .. }, Value::Okay)
-        | (Command::HandOver { .. } | Command::Extend { .. }, Value::Int(1)) => granted(),
+        | (Command::HandOver { .. } | Command::Extend { .. }, Value::Int(1)) => granted(None),
         (Command::Save { .. }, Value::Nil) => plainly(Answer::Held { until: None }),
         (Command::Save { .. }, Value::Array(parts)) => match parts.as_slice() {
-            [Value::Int(1), _] => granted(),
+            [Value::Int(1), Value::Int(number)] => granted(token(*number)),
             [Value::Int(0), Value::Int(millis), Value::Int(rank)] => Ok(Meaning {
                 answer: Answer::Held { until: held_until(now, *millis) },
                 yields: None,
@@ -225,7 +257,20 @@ pub(super) fn decode(
             }),
             _ => Err(nonsense(request)),
         },
-        (Command::Confirm { .. }, Value::Int(millis)) => plainly(lease(after(sent_at, *millis))),
+        (Command::HandOver { .. }, Value::Array(parts)) => match parts.as_slice() {
+            [Value::Int(1), Value::Int(number)] => granted(token(*number)),
+            _ => Err(nonsense(request)),
+        },
+        (Command::Confirm { .. }, Value::Int(millis)) => plainly(lease(after(sent_at, *millis), None)),
+        (Command::Confirm { .. }, Value::Array(parts)) => match parts.as_slice() {
+            [Value::Int(millis), Value::BulkString(digits)] => {
+                let token = str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+                let token = token.and_then(Token::new).ok_or_else(|| no_token(request))?;
+                plainly(lease(after(sent_at, *millis), Some(token)))
+            }
+            [Value::Int(_), Value::Nil] => Err(no_token(request)),
+            _ => Err(nonsense(request)),
+        },
         (Command::Confirm { .. }, Value::Nil) => plainly(Answer::NotOwned),
         (Command::HandOver { .. } | Command::Extend { .. } | Command::Delete { .. }, Value::Int(0)) => {
             plainly(Answer::NotOwned)
@@ -255,6 +300,16 @@ fn held_until(now: Moment, millis: i64) -> Option<Moment> {
 /// Negative milliseconds stand for "without end".
 fn after(start: Moment, millis: i64) -> Option<Moment> {
     u64::try_from(millis).ok().map(|millis| start + Duration::from_millis(millis))
+}
+
+fn token(number: i64) -> Option<Token> {
+    u64::try_from(number).ok().and_then(Token::new)
+}
+
+/// Somebody has deleted the counter, or the server has thrown it away, since the owner acquired the lock.
+fn no_token(request: &Request) -> Error {
+    let message = "the counter of the lock's fencing tokens has been deleted";
+    Error::new(ErrorKind::Storage, STORE, request.operation(), message)
 }
 
 fn nonsense(request: &Request) -> Error {

@@ -15,6 +15,7 @@ use super::connect::Refusal;
 use super::link::{Destination, Link};
 use super::scripts::slot;
 use super::settings::{Address, Deployment, Settings};
+use crate::figures::Traffic;
 
 const SLOTS: usize = 16_384;
 const UNKNOWN: u16 = u16::MAX;
@@ -41,18 +42,26 @@ struct Map {
     slots: Vec<u16>,
     nodes: Vec<(Address, Link)>,
     refreshed_at: Option<Instant>,
+    traffic: Arc<Traffic>,
 }
 
 impl Router {
-    pub(super) fn new(settings: Arc<Settings>) -> Self {
+    pub(super) fn new(settings: Arc<Settings>, traffic: Arc<Traffic>) -> Self {
         let plan = match &settings.deployment {
             Deployment::Standalone(address) => {
-                Plan::One(Link::new(Arc::clone(&settings), Destination::Fixed(address.clone())))
+                Plan::One(Link::new(Arc::clone(&settings), Destination::Fixed(address.clone()), traffic))
             }
-            Deployment::Sentinel(_) => Plan::One(Link::new(Arc::clone(&settings), Destination::Primary)),
+            Deployment::Sentinel(_) => {
+                Plan::One(Link::new(Arc::clone(&settings), Destination::Primary, traffic))
+            }
             Deployment::Cluster(seeds) => Plan::Cluster {
                 seeds: seeds.clone(),
-                map: Mutex::new(Map { slots: vec![UNKNOWN; SLOTS], nodes: Vec::new(), refreshed_at: None }),
+                map: Mutex::new(Map {
+                    slots: vec![UNKNOWN; SLOTS],
+                    nodes: Vec::new(),
+                    refreshed_at: None,
+                    traffic,
+                }),
             },
         };
         Self { settings, plan }
@@ -198,7 +207,8 @@ impl Map {
     fn node(&mut self, settings: &Arc<Settings>, address: Address) -> u16 {
         let known = self.nodes.iter().position(|(known, _)| *known == address);
         let index = known.unwrap_or_else(|| {
-            let link = Link::new(Arc::clone(settings), Destination::Fixed(address.clone()));
+            let destination = Destination::Fixed(address.clone());
+            let link = Link::new(Arc::clone(settings), destination, Arc::clone(&self.traffic));
             self.nodes.push((address, link));
             self.nodes.len() - 1
         });

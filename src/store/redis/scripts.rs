@@ -4,16 +4,23 @@
 //! Everything about a lock is as `@verrou/core` has it: key = prefix + the lock's key, value = the owner's name, expiry
 //! by `PX`. So processes that use either may share a server.
 //!
-//! Only while processes wait for each other there is more:
+//! Only while processes wait for each other, or where fencing tokens are wanted, there is more:
 //!
 //! | name | what it is |
 //! |---|---|
 //! | `<key>:loquet:line<0xFF>` | a sorted set: the processes in line, by the order of their arrival; expires by itself. No lock can have that name: keys are UTF-8, and that byte isn't |
+//! | `<key>:loquet:fence<0xFF>` | the last fencing token of the key, in decimal digits; expires 7 days after the last acquisition that wanted one |
 //! | `loquet:wake:<db>:<key>:<process>` | a channel: "it is your turn", or in milliseconds "somebody has the lock for so long, and you are next"; a process subscribes while it waits |
 //!
 //! A key in a cluster lies in the slot of its hash tag, and what belongs to it must lie in the same one. There the names
 //! begin with a tag of that slot: `{<key>}` where the key has no braces of its own, otherwise a number in braces that
 //! happens to hash to it (see [`names`]).
+//!
+//! # Fencing tokens
+//! The next token of a key is the last one plus 1, or the server's clock in microseconds since the Unix epoch, whichever is
+//! greater. So tokens grow on when the counter has expired, or has been lost with all else that the server remembered. Only
+//! an acquisition or a hand-over that wants a token reads or writes the counter, in the step that takes the lock. A user who
+//! may not ask for `TIME` lends the server the clock of this machine.
 //!
 //! # Fairness between processes
 //! A process stands in line once, however many of its tasks wait. Whoever releases wakes the first in line, and only it:
@@ -36,7 +43,7 @@ use redis::{Cmd, Script};
 ///
 /// What stands before it is done first: most releases find no line, and making the function costs more than looking.
 macro_rules! with_wake {
-    ($before:literal, $body:literal) => {
+    ($before:literal, $body:expr) => {
         concat!(
             $before,
             "
@@ -53,6 +60,19 @@ end
 ",
             $body
         )
+    };
+}
+
+/// Makes the next `token` of the counter, the last of the keys, which was `last`. The last argument is the caller's clock, for
+/// users who may not ask for the server's.
+macro_rules! next_token {
+    () => {
+        "
+local time = redis.pcall('time')
+time = time.err and tonumber(ARGV[#ARGV]) or time[1] * 1000000 + time[2]
+token = math.max((tonumber(last) or 0) + 1, time)
+redis.call('set', KEYS[#KEYS], string.format('%.0f', token), 'PX', 604800000)
+"
     };
 }
 
@@ -88,13 +108,15 @@ macro_rules! lua {
 
 /// Acquires in turn. Keys: lock, line. Arguments: command that publishes, channels, who we are in line (empty: we aren't),
 /// whom we know to have been woken (empty: nobody), whether that one is passed over (`1`), owner, TTL (empty: none), how
-/// long the line lasts.
+/// long the line lasts. With a fencing token there is the counter as a further key, and the caller's clock in microseconds as
+/// a further argument. Without a line there is no such key, and the first three arguments are empty.
 ///
-/// Returns `{1, 0}`: acquired; `{0, ms, place}`: held so long by somebody (`-1`: without end), and our place in line (0 is
+/// Returns `{1, token}`: acquired (0: no token was wanted); `{0, ms, place}`: held so long by somebody (`-1`: without end), and our place in line (0 is
 /// the first); `{2, name}`: free, but that one's turn. Unless acquired, we are in line afterwards.
 pub(super) static ACQUIRE: Lua = lua!(with_wake!(
     "",
-    "
+    concat!(
+        "
 local me = ARGV[3]
 local held = redis.call('exists', KEYS[1]) == 1
 local first = nil
@@ -104,6 +126,13 @@ if not held then
   end
   first = first or wake(me, '')
   if not first or first == me then
+    local token = 0
+    if ARGV[9] then
+      local last = redis.call('get', KEYS[#KEYS])
+",
+        next_token!(),
+        "
+    end
     if ARGV[7] == '' then
       redis.call('set', KEYS[1], ARGV[6])
     else
@@ -113,7 +142,7 @@ if not held then
       redis.call('zrem', KEYS[2], me)
       if ARGV[7] ~= '' then wake(nil, ARGV[7]) end
     end
-    return {1, 0}
+    return {1, token}
   end
 end
 if me ~= '' then
@@ -128,6 +157,7 @@ if held then
 end
 return {2, first}
 "
+    )
 ));
 
 /// Releases. Keys: lock, line. Arguments: command that publishes, channels, who we are in line, owner.
@@ -169,12 +199,14 @@ return 1
 ));
 
 /// Passes the lock on within a process. Key: lock. Arguments: old owner, new owner, TTL (empty: none). Returns 1, or 0 if
-/// the old owner doesn't hold it.
+/// the old owner doesn't hold it. With a fencing token there is the counter as a second key, and the caller's clock in
+/// microseconds as a fourth argument; then it returns `{1, token}`.
 ///
 /// A server that is out of memory refuses `SET` as the first write of a script, so there the lock is deleted first.
-pub(super) static HAND_OVER: Lua = lua!(
+pub(super) static HAND_OVER: Lua = lua!(concat!(
     "
 if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
+local last = ARGV[4] and redis.call('get', KEYS[2])
 local function set()
   if ARGV[3] == '' then return redis.pcall('set', KEYS[1], ARGV[2]) end
   return redis.pcall('set', KEYS[1], ARGV[2], 'PX', ARGV[3])
@@ -185,9 +217,14 @@ if done.err then
   done = set()
   if done.err then return done end
 end
-return 1
+if not ARGV[4] then return 1 end
+local token
+",
+    next_token!(),
+    "
+return {1, token}
 "
-);
+));
 
 /// Moves the end of a lease. Key: lock. Arguments: owner, TTL (empty: none). Returns 1, or 0 if it isn't the owner's.
 pub(super) static EXTEND: Lua = lua!(
@@ -198,11 +235,31 @@ return 1
 "
 );
 
+/// Moves the ends of many leases. Keys: locks. Arguments, two for each: owner, TTL (empty: none). Returns for each what
+/// [`EXTEND`] does; a key that holds no lock isn't the owner's.
+pub(super) static EXTEND_MANY: Lua = lua!(
+    "
+local done = {}
+for place, key in ipairs(KEYS) do
+  local ttl = ARGV[2 * place]
+  if redis.pcall('get', key) ~= ARGV[2 * place - 1] then
+    done[place] = 0
+  else
+    if ttl == '' then redis.call('persist', key) else redis.call('pexpire', key, ttl) end
+    done[place] = 1
+  end
+end
+return done
+"
+);
+
 /// Asks for a lease. Key: lock. Argument: owner. Returns its remaining milliseconds (`-1`: without end), or nothing if it
-/// isn't the owner's.
+/// isn't the owner's. With the counter of fencing tokens as a second key it returns `{ms, token}`: that of the last
+/// acquisition that wanted one, which is the owner's if it was such.
 pub(super) static CONFIRM: Lua = lua!(
     "
 if redis.call('get', KEYS[1]) ~= ARGV[1] then return false end
+if KEYS[2] then return {redis.call('pttl', KEYS[1]), redis.call('get', KEYS[2])} end
 return redis.call('pttl', KEYS[1])
 "
 );
@@ -211,6 +268,8 @@ return redis.call('pttl', KEYS[1])
 pub(super) struct Names {
     /// The sorted set of those in line.
     pub(super) line: Vec<u8>,
+    /// The counter of fencing tokens.
+    pub(super) fence: Vec<u8>,
     /// What the channels of those in line begin with.
     pub(super) channels: String,
 }
@@ -219,16 +278,16 @@ pub(super) struct Names {
 pub(super) fn names(key: &str, db: i64, is_cluster: bool) -> Names {
     let tag = if is_cluster { tag(key) } else { String::new() };
     if tag.is_empty() {
-        return Names { line: line(key), channels: format!("loquet:wake:{db}:{key}:") };
+        return named(key, format!("loquet:wake:{db}:{key}:"));
     }
-    if tag == key {
-        return Names { line: line(&format!("{{{key}}}")), channels: format!("loquet:wake:{{{key}}}:") };
-    }
-    Names { line: line(&format!("{{{tag}}}:{key}")), channels: format!("loquet:wake:{{{tag}}}:{key}:") }
+    let stem = if tag == key { format!("{{{key}}}") } else { format!("{{{tag}}}:{key}") };
+    let channels = format!("loquet:wake:{stem}:");
+    named(&stem, channels)
 }
 
-fn line(stem: &str) -> Vec<u8> {
-    [stem.as_bytes(), b":loquet:line\xFF"].concat()
+fn named(stem: &str, channels: String) -> Names {
+    let name = |what: &[u8]| [stem.as_bytes(), what].concat();
+    Names { line: name(b":loquet:line\xFF"), fence: name(b":loquet:fence\xFF"), channels }
 }
 
 /// A hash tag in whose slot the key lies.
@@ -273,6 +332,8 @@ mod tests {
             let names = names(key, 0, true);
             let line = String::from_utf8_lossy(&names.line).into_owned();
             assert_eq!(slot(&line), slot(key), "{key} {line}");
+            let fence = String::from_utf8_lossy(&names.fence).into_owned();
+            assert_eq!(slot(&fence), slot(key), "{key} {fence}");
             assert_eq!(slot(&format!("{}p", names.channels)), slot(key), "{key} {}", names.channels);
         }
     }
@@ -281,10 +342,11 @@ mod tests {
     fn different_keys_have_different_names() {
         let keys = ["k", "{k}", "a{k}", "k}", "{k}{k}", "{}k"];
         for is_cluster in [true, false] {
-            let mut lines: Vec<_> = keys.iter().map(|key| names(key, 0, is_cluster).line).collect();
+            let names = keys.map(|key| names(key, 0, is_cluster));
+            let mut lines: Vec<_> = names.into_iter().flat_map(|names| [names.line, names.fence]).collect();
             lines.sort();
             lines.dedup();
-            assert_eq!(lines.len(), keys.len(), "{lines:?}");
+            assert_eq!(lines.len(), 2 * keys.len(), "{lines:?}");
         }
     }
 }

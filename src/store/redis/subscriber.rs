@@ -234,8 +234,8 @@ impl Subscriber {
             return (*id, link.clone());
         }
         let id = self.links.len() as u64 + 1;
-        let settings = Arc::clone(&inner.settings);
-        let link = Link::for_pushes(settings, destination.clone(), id, self.pushes.clone());
+        let (settings, traffic) = (Arc::clone(&inner.settings), Arc::clone(&inner.traffic));
+        let link = Link::for_pushes(settings, destination.clone(), id, self.pushes.clone(), traffic);
         self.links.push((destination, id, link.clone()));
         (id, link)
     }

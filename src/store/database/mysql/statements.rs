@@ -9,10 +9,10 @@ use sqlx::{AssertSqlSafe, MySql as Driver, Row};
 
 use super::super::dialect::Sights;
 use super::super::wave::{DeleteRow, MoveRow, SaveRow, Seen};
-use super::{LIVE, MOST_ROWS, MySql, NOW, START, Session};
+use super::{LIVE, MICROS, MOST_ROWS, MySql, NOW, START, Session};
 
 impl MySql {
-    /// One save that commits by itself.
+    /// One save.
     pub(super) async fn save_one(&self, session: &mut Session, row: &SaveRow) -> sqlx::Result<Seen> {
         let sql = self.save_sql(
             1,
@@ -24,7 +24,7 @@ impl MySql {
         let query = sqlx::query(AssertSqlSafe(sql)).bind(&row.key).bind(&row.owner).bind(row.ttl);
         let told = query.execute(&mut session.connection).await?.last_insert_id();
         Ok(match told {
-            0 => Seen::Done { has_woken: false },
+            0 => Seen::DONE,
             1 => Seen::Refused { remaining: None },
             more => Seen::Refused { remaining: i64::try_from(more - 2).ok() },
         })
@@ -71,10 +71,7 @@ impl MySql {
         for row in open {
             let is_ours =
                 held.iter().any(|holder| self.is_for(holder, &row.key) && holder.owner == row.owner);
-            sights.push((
-                row.place,
-                if is_ours { Seen::Done { has_woken: false } } else { self.refusal(&held, row) },
-            ));
+            sights.push((row.place, if is_ours { Seen::DONE } else { self.refusal(&held, row) }));
         }
         Ok(())
     }
@@ -124,6 +121,44 @@ impl MySql {
             }
         }
         Ok(held)
+    }
+
+    /// Gives keys their next fencing tokens. The locks' rows are ours by now, so nobody else does.
+    pub(super) async fn grow_tokens(&self, session: &mut Session, keys: &[&str]) -> sqlx::Result<()> {
+        for keys in keys.chunks(MOST_ROWS) {
+            let rows = vec![format!("(?, {MICROS})"); keys.len()].join(", ");
+            let mut query = statement(format!(
+                "INSERT INTO {} (`key`, token) VALUES {rows} \
+                 ON DUPLICATE KEY UPDATE token = GREATEST(token + 1, VALUES(token))",
+                self.tokens
+            ));
+            for key in keys {
+                query = query.bind(*key);
+            }
+            query.execute(&mut session.connection).await?;
+        }
+        Ok(())
+    }
+
+    /// The last fencing tokens of some keys.
+    pub(super) async fn tokens(
+        &self,
+        session: &mut Session,
+        keys: &[&str],
+    ) -> sqlx::Result<Vec<(String, i64)>> {
+        let mut tokens = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(MOST_ROWS) {
+            let marks = vec!["?"; keys.len()].join(", ");
+            let mut query =
+                statement(format!("SELECT `key`, token FROM {} WHERE `key` IN ({marks})", self.tokens));
+            for key in keys {
+                query = query.bind(*key);
+            }
+            for row in query.fetch_all(&mut session.connection).await? {
+                tokens.push((row.try_get(0)?, row.try_get(1)?));
+            }
+        }
+        Ok(tokens)
     }
 
     /// Tells how many leases were changed.

@@ -1,5 +1,6 @@
 //! The model beside a real server: the same calls have the same answers, lines and wake-ups.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use redis::{Connection, ErrorKind, PubSub, ServerErrorKind, Value};
@@ -37,6 +38,8 @@ struct Pair<'a> {
     dice: Dice,
     setting: Setting,
     keys: [Key; 2],
+    /// The last tokens, the model's and the server's.
+    tokens: HashMap<Key, (u64, u64)>,
 }
 
 impl Pair<'_> {
@@ -64,6 +67,7 @@ impl Pair<'_> {
         let key = self.pick(&self.keys.clone());
         let setting = Setting { has_lines: !self.dice.happens(50), ..self.setting };
         let holder = Holder::Owner(self.owner());
+        let fenced = self.dice.happens(500);
         let mut manner = Manner::Plain;
         let mut me = None;
         let request = match self.dice.below(20) {
@@ -73,7 +77,13 @@ impl Pair<'_> {
                     let known = self.dice.happens(400).then(|| (self.name(), self.dice.happens(500)));
                     manner = Manner::InTurn { joins, known };
                 }
-                Request::Command(Command::Save { key, owner: self.owner(), ttl: self.ttl(), waits: true })
+                Request::Command(Command::Save {
+                    key,
+                    owner: self.owner(),
+                    ttl: self.ttl(),
+                    fenced,
+                    waits: true,
+                })
             }
             10..14 => {
                 me = self.dice.happens(500).then(|| self.name());
@@ -83,11 +93,15 @@ impl Pair<'_> {
                 me = self.dice.happens(500).then(|| self.name());
                 Request::Command(Command::ForceDelete { key })
             }
-            15 => {
-                Request::Command(Command::HandOver { key, from: holder, to: self.owner(), ttl: self.ttl() })
-            }
+            15 => Request::Command(Command::HandOver {
+                key,
+                from: holder,
+                to: self.owner(),
+                ttl: self.ttl(),
+                fenced,
+            }),
             16 => Request::Command(Command::Extend { key, holder, ttl: self.ttl() }),
-            17 => Request::Command(Command::Confirm { key, owner: self.owner() }),
+            17 => Request::Command(Command::Confirm { key, owner: self.owner(), fenced }),
             18 => Request::Command(Command::Exists { key }),
             _ => Request::Leave(key, self.name()),
         };
@@ -121,6 +135,24 @@ impl Pair<'_> {
             answer => answer,
         }
         .unwrap()
+    }
+
+    /// The two count from different clocks: the server's tokens grow, and a question has the last one. The answers stay
+    /// without their tokens.
+    fn compare_tokens(&mut self, expected: &mut Value, answer: &mut Value, call: &Call) {
+        let key = call.request.key();
+        let before = self.tokens.get(key).copied().unwrap_or_default();
+        let tokens = (take_token(&call.request, expected), take_token(&call.request, answer));
+        let is_question = matches!(call.request, Request::Command(Command::Confirm { .. }));
+        match tokens {
+            (None, None) => {}
+            (Some(model), Some(real)) if is_question => assert_eq!(before, (model, real), "{call:?}"),
+            (Some(model), Some(real)) => {
+                assert!(before.0 < model && before.1 < real, "{tokens:?} come after {before:?}: {call:?}");
+                self.tokens.insert(key.clone(), (model, real));
+            }
+            _ => panic!("{tokens:?} are the tokens of {call:?}"),
+        }
     }
 
     /// What has been published since the last time.
@@ -177,7 +209,8 @@ impl Pair<'_> {
     fn clean_up(&mut self) {
         for key in self.keys.clone() {
             let line = self.setting.names(&key).line;
-            redis::cmd("DEL").arg(key.as_str()).arg(line).exec(&mut self.real).unwrap();
+            let fence = self.setting.names(&key).fence;
+            redis::cmd("DEL").arg(key.as_str()).arg(line).arg(fence).exec(&mut self.real).unwrap();
         }
     }
 
@@ -192,13 +225,42 @@ impl Pair<'_> {
             _ => {
                 let call = self.call();
                 let before = self.now();
-                let (expected, messages) = self.model.perform(before, &call, &self.heard_by);
-                let answer = self.send(&call);
+                let (mut expected, messages) = self.model.perform(before, &call, &self.heard_by);
+                let mut answer = self.send(&call);
+                self.compare_tokens(&mut expected, &mut answer, &call);
                 compare(&expected, &answer, &call);
                 compare_messages(&messages, &self.published(), &call);
             }
         }
         self.compare_state();
+    }
+}
+
+/// Takes the token out of an answer that has one; 0 where there is no counter yet.
+fn take_token(request: &Request, answer: &mut Value) -> Option<u64> {
+    let Request::Command(command) = request else {
+        return None;
+    };
+    let Value::Array(parts) = &mut *answer else {
+        return None;
+    };
+    match (command, &mut parts[..]) {
+        (Command::Save { fenced: true, .. } | Command::HandOver { .. }, [Value::Int(1), token]) => {
+            let Value::Int(number) = std::mem::replace(token, Value::Nil) else {
+                panic!("{token:?} is the token of {request:?}");
+            };
+            Some(number.try_into().unwrap())
+        }
+        (Command::Confirm { .. }, [remaining, token]) => {
+            let token = match token {
+                Value::BulkString(digits) => str::from_utf8(digits).unwrap().parse().unwrap(),
+                Value::Nil => 0,
+                other => panic!("{other:?} is the token of {request:?}"),
+            };
+            *answer = std::mem::replace(remaining, Value::Nil);
+            Some(token)
+        }
+        _ => None,
     }
 }
 
@@ -255,6 +317,7 @@ fn the_model_does_what_the_scripts_do() {
         begun: Instant::now(),
         dice: Dice::new(seed),
         setting: Setting { db: 0, is_cluster: false, has_lines: true },
+        tokens: HashMap::new(),
         keys: ["model:one", "model:{two}"].map(|key| Key::new(key).unwrap()),
     };
     pair.clean_up(); // after a run that failed
