@@ -25,6 +25,13 @@ interface DatabaseOptions {
      * @default true
      */
     autoCreateTable?: boolean;
+    /**
+     * Whether locks bear fencing tokens unless they say otherwise. The tokens are in a table beside that of the locks, whose name
+     * ends in `_fencing`; it is created like that of the locks, with the first fenced lock.
+     *
+     * @default false
+     */
+    fencing?: boolean;
 }
 /**
  * What a `DatabaseStore` needs from a database client. Expirations are milliseconds since the Unix epoch.
@@ -55,6 +62,16 @@ interface DatabaseAdapter {
         owner: string;
         expiration: number | null;
     } | undefined>;
+    /**
+     * Inserts a lock or takes over an expired one, and gives it a fencing token in the same transaction: one more than the last
+     * token of the key, or the microseconds since the Unix epoch if these are more. Needed for fencing only.
+     *
+     * @param ttl - Milliseconds; `null` for no expiry
+     * @returns The token; `false` if somebody else holds the lock
+     */
+    saveFencedLock?(key: string, owner: string, ttl: number | null): Promise<bigint | false>;
+    /** Creates the table of the tokens unless it exists; called before the first `saveFencedLock`. */
+    createFencingTableIfNotExists?(): Promise<void>;
 }
 /**
  * An adapter that checks and changes in one step, by the database's clock where there is one. A `DatabaseStore` uses these
@@ -138,7 +155,7 @@ interface KyselyConnection {
 /**
  * Options of a store over a Kysely instance.
  */
-interface KyselyOptions extends Pick<DatabaseTableOptions, 'tableName' | 'autoCreateTable' | 'schemaName' | 'commandTimeout'> {
+interface KyselyOptions extends Pick<DatabaseTableOptions, 'tableName' | 'autoCreateTable' | 'fencing' | 'schemaName' | 'commandTimeout'> {
     /** All statements are sent over it. Its plugins see none of them, but they may change the name of the table. */
     connection: KyselyConnection;
 }
@@ -248,6 +265,77 @@ interface DynamoDbOptions {
      * @default 5_000
      */
     commandTimeout?: number;
+    /**
+     * Whether locks bear fencing tokens unless they say otherwise. The item of a fenced lock stays for a week after its
+     * release.
+     *
+     * @default false
+     */
+    fencing?: boolean;
+}
+
+/**
+ * Public types of `Verrou.stats` and `LockFactory.stats`.
+ */
+/**
+ * How a span of time is distributed: milliseconds with fractions, to three significant digits and no finer than a
+ * microsecond. What takes longer than 24 hours counts as 24 hours. All are 0 as long as `count` is.
+ */
+interface DurationSummary {
+    /** How many spans there are. */
+    readonly count: number;
+    readonly min: number;
+    readonly max: number;
+    readonly mean: number;
+    /** Half of them are no longer; in the same way `p90`, `p99` and `p999` (999 of 1000). */
+    readonly p50: number;
+    readonly p90: number;
+    readonly p99: number;
+    readonly p999: number;
+}
+/**
+ * A key that somebody waits for.
+ */
+interface ContendedKey {
+    readonly key: string;
+    /** How many acquires of this process wait for it. */
+    readonly waiters: number;
+}
+/**
+ * What is known in this process of the locks of one store, since the store was made. Stores that share their locks (memory
+ * stores with the same `shared` name) or their connection (stores on servers with equal settings) share their figures, in
+ * whichever thread they are.
+ */
+interface StoreStats {
+    /**
+     * From the call of an acquire to its grant: 0 in memory if the lock was free, elsewhere what the store takes to answer at
+     * least. Waits that end without the lock don't count.
+     */
+    readonly wait: DurationSummary;
+    /**
+     * From a grant to the end of the lease: its release, a forced release, or its expiry once that is noticed. Leases that
+     * another process has acquired don't count.
+     */
+    readonly hold: DurationSummary;
+    /** The keys that are waited for most, the first most of all; at most 10. */
+    readonly contended: readonly ContendedKey[];
+    /** How many acquires wait, on any key, for a lock that they have found held. */
+    readonly waiters: number;
+    /**
+     * How many leases are held. In memory these are all that there are; elsewhere those that this process has acquired, as far
+     * as it knows: one that somebody else has freed by force counts until its end.
+     */
+    readonly leases: number;
+    /**
+     * How often a store's server was asked: pipelines sent to Redis, statements or transactions of a database, calls of a method
+     * of a store that is written in JavaScript. None in memory.
+     */
+    readonly roundTrips: number;
+    /**
+     * How many connections were made in place of lost ones. None in memory and of stores that are written in JavaScript, which
+     * tell nothing of their connections.
+     */
+    readonly reconnects: number;
 }
 
 /**
@@ -290,6 +378,20 @@ interface LockStore {
      * Makes the lease end `duration` milliseconds from now if `owner` holds it, otherwise throws `E_LOCK_NOT_OWNED`.
      */
     extend(key: string, owner: string, duration: number): Promise<void> | void;
+    /**
+     * Like `save`, and gives the acquisition a fencing token in the same step: a positive integer below 2^53 that is greater
+     * than every token of the key before, whoever held it, however their leases ended. The better of two candidates, one more
+     * than the last token and the microseconds since the Unix epoch, also is greater when the storage has lost the last token.
+     *
+     * Optional: without it the store's locks can't be fenced.
+     *
+     * @returns The token if the lock was acquired, `false` if somebody else holds it
+     */
+    saveFenced?(key: string, owner: string, ttl: number | null): Promise<bigint | false> | bigint | false;
+    /**
+     * Whether the locks of the store are fenced unless they say otherwise; then it has `saveFenced`.
+     */
+    readonly fencing?: boolean;
 }
 /**
  * How a store is named in a config: an object whose `driver.factory` makes the store on first use.
@@ -346,6 +448,68 @@ interface LockAcquireOptions {
      * behind. Has no effect once the lock is acquired.
      */
     signal?: AbortSignal;
+    /**
+     * Whether the lease is extended while it is held, and for how long at most. `true` means the factory's limits, or the
+     * usual ones. A lock without TTL needs no extension.
+     *
+     * @default The factory's setting; without one, `false`
+     */
+    autoExtend?: boolean | AutoExtendOptions;
+}
+/**
+ * The leash of a lease that is extended while it is held.
+ */
+interface AutoExtendOptions {
+    /**
+     * How long the lease may last in all, from its grant on; `null` for as long as it is held.
+     *
+     * @default '1h'
+     */
+    max?: Duration;
+    /**
+     * How long the event loop may be busy with one thing: after that the lease is not extended until the event loop turns
+     * again, so that a process that hangs doesn't hold a lock for ever. `null` for as long as it likes.
+     *
+     * @default '1m'
+     */
+    stall?: Duration;
+}
+/**
+ * Settings of automatic extension after validation: milliseconds, `Infinity` for no limit.
+ */
+interface ResolvedAutoExtend {
+    max: number;
+    stall: number;
+}
+/**
+ * Options of `createLock`.
+ */
+interface CreateLockOptions {
+    /**
+     * Whether each acquisition gets a fencing token.
+     *
+     * @default The factory's setting; without one, the store's
+     */
+    fencing?: boolean;
+}
+/**
+ * Options of `Verrou.close` and `LockFactory.close`.
+ */
+interface CloseOptions {
+    /**
+     * Whether what is held by locks of this manager is released. Their signals are aborted with E_LOCK_LOST, its reason is
+     * `closed`. Locks that were restored with `restoreLock` belong to whoever acquired them.
+     *
+     * @default false
+     */
+    release?: boolean;
+    /**
+     * How long that may take; `null` for as long as it takes. What couldn't be released by then is logged with its key and left
+     * to its TTL.
+     *
+     * @default '5s'
+     */
+    timeout?: Duration;
 }
 /**
  * The part of a logger that is used. pino's and AdonisJS's loggers have it.
@@ -364,10 +528,16 @@ interface Logger {
  * Options of `new LockFactory`.
  */
 interface LockFactoryOptions {
+    /** What the store is called in what is told of its locks; the name of its class unless given. */
+    name?: string;
     /** Retry defaults for the locks of this factory. */
     retry?: RetryConfig;
     /** Where to log; a child with `pkg: 'loquet'` is made of it. Nothing is logged without it. */
     logger?: Logger;
+    /** Whether leases are extended while they are held; see {@link LockAcquireOptions.autoExtend}. */
+    autoExtend?: boolean | AutoExtendOptions;
+    /** Whether the locks of this factory have fencing tokens; the store's setting unless given. */
+    fencing?: boolean;
 }
 /**
  * A lock's settings after validation.
@@ -382,6 +552,9 @@ interface ResolvedLockConfig {
         timeout?: number;
     };
     logger: Logger;
+    /** `null` or missing: leases are not extended. */
+    autoExtend?: ResolvedAutoExtend | null;
+    fencing?: boolean;
 }
 /**
  * What a redis store needs of a connection that the app has made with ioredis: a `Redis` or a `Cluster`, or something
@@ -468,9 +641,21 @@ interface RedisServerOptions {
     }>;
 }
 /**
+ * What every redis store may be told, however its server is reached.
+ */
+interface RedisFencingOptions {
+    /**
+     * Whether locks bear fencing tokens unless they say otherwise. The last token of a key stays on the server for 7 days after
+     * the last fenced acquisition.
+     *
+     * @default false
+     */
+    fencing?: boolean;
+}
+/**
  * How a Redis cluster is reached; the form is that of `config/redis.ts` in AdonisJS.
  */
-interface RedisClusterOptions {
+interface RedisClusterOptions extends RedisFencingOptions {
     /** Some of its nodes; they tell the others. */
     clusters: {
         host: string;
@@ -490,14 +675,14 @@ interface RedisClusterOptions {
 /**
  * Options of a store that takes its settings from an ioredis instance.
  */
-interface RedisConnectionOptions {
+interface RedisConnectionOptions extends RedisFencingOptions {
     /** A `Redis` or a `Cluster` of ioredis. Its settings are read once; it may be connected or not. */
     connection: RedisConnection;
 }
 /**
  * Options of a store that has a URL, plain options, or both; the URL counts more.
  */
-interface RedisUrlOptions extends RedisServerOptions {
+interface RedisUrlOptions extends RedisServerOptions, RedisFencingOptions {
     /** `redis://`, or `rediss://` for TLS: `redis://user:password@host:6379/0` */
     url?: string;
     connection?: undefined;
@@ -507,8 +692,141 @@ interface RedisUrlOptions extends RedisServerOptions {
  */
 type RedisStoreOptions = RedisConnectionOptions | RedisUrlOptions | RedisClusterOptions;
 
+/**
+ * One acquisition of a lock, made by `Lock.hold`. With `await using` it is released at the end of the block.
+ */
+declare class HeldLock {
+    #private;
+    /** Aborted with E_LOCK_LOST when the lease is lost; see `Lock.signal`. */
+    get signal(): AbortSignal;
+    /** See `Lock.fencingToken`. */
+    get fencingToken(): bigint | null;
+    /** See `Lock.isHeld`. */
+    isHeld(): boolean;
+    /**
+     * Makes the lease end the given time from now; see `Lock.extend`.
+     *
+     * @param ttl - The lock's own TTL unless given
+     * @throws E_LOCK_NOT_OWNED if it isn't held any longer
+     */
+    extend(ttl?: Duration): Promise<void>;
+    /**
+     * Releases what was acquired.
+     *
+     * @throws E_LOCK_NOT_OWNED if it isn't held any longer
+     */
+    release(): Promise<void>;
+    /**
+     * Releases what was acquired, unless that has been done.
+     *
+     * @throws E_LOCK_NOT_OWNED if it was lost meanwhile: what the block did may have happened without the lock
+     */
+    [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * Options of the error classes: the standard `ErrorOptions` plus AdonisJS's `code` and `status`.
+ */
+interface LockErrorOptions extends ErrorOptions {
+    code?: string;
+    status?: number;
+}
+/**
+ * A lock was to be released or extended by somebody who doesn't hold it: it was never acquired, it expired, it was
+ * freed by force, or somebody else acquired it meanwhile.
+ *
+ * When `run` rejects with it because the lease was lost while the callback worked, `result` carries what the callback
+ * returned.
+ */
+declare class E_LOCK_NOT_OWNED extends Exception {
+    static code: string;
+    static status: number;
+    static message: string;
+    /** What the callback of `run` returned before the lost lease was noticed. */
+    result?: unknown;
+    constructor(_args?: unknown, options?: LockErrorOptions);
+}
+/**
+ * The storage below a store failed. `cause` is the driver's error.
+ */
+declare class E_LOCK_STORAGE_ERROR extends Exception {
+    static code: string;
+    static status: number;
+    /**
+     * @param args - What went wrong, in words
+     */
+    constructor(args: [{
+        message: string;
+    } | string], options?: LockErrorOptions);
+}
+/**
+ * A lock was wanted from a `Verrou` that has been closed, or was waited for while it was closed.
+ */
+declare class E_LOCK_CLOSED extends Exception {
+    static code: string;
+    static status: number;
+    static message: string;
+    constructor(_args?: unknown, options?: LockErrorOptions);
+}
+/** Why a lease is over that nobody has released. */
+type LossReason = 'expired' | 'not_owned' | 'unreachable' | 'max' | 'stalled' | 'closed';
+/**
+ * A lock that was held is held no longer, though nobody has released it. The reason of a lock's `signal`.
+ */
+declare class E_LOCK_LOST extends Exception {
+    static code: string;
+    static status: number;
+    /** The lock's key. */
+    readonly key: string;
+    readonly reason: LossReason;
+    constructor(args: [key: string, reason: LossReason], options?: LockErrorOptions);
+}
+/**
+ * A lock was wanted by `hold` and could not be had within its chances and its time.
+ */
+declare class E_LOCK_NOT_ACQUIRED extends Exception {
+    static code: string;
+    static status: number;
+    /** The lock's key. */
+    readonly key: string;
+    constructor(args: [key: string], options?: LockErrorOptions);
+}
+/**
+ * The addon can't be loaded here: there is none for this platform, its package wasn't installed, or it doesn't fit. Thrown
+ * when the package is imported. The message says what to do, `cause` is what went wrong below.
+ */
+declare class E_LOCK_UNSUPPORTED_PLATFORM extends Exception {
+    static code: string;
+    static status: number;
+    /**
+     * @param args - Why, in words
+     */
+    constructor(args: [string], options?: LockErrorOptions);
+}
+
+type errors_d_E_LOCK_CLOSED = E_LOCK_CLOSED;
+declare const errors_d_E_LOCK_CLOSED: typeof E_LOCK_CLOSED;
+type errors_d_E_LOCK_LOST = E_LOCK_LOST;
+declare const errors_d_E_LOCK_LOST: typeof E_LOCK_LOST;
+type errors_d_E_LOCK_NOT_ACQUIRED = E_LOCK_NOT_ACQUIRED;
+declare const errors_d_E_LOCK_NOT_ACQUIRED: typeof E_LOCK_NOT_ACQUIRED;
+type errors_d_E_LOCK_NOT_OWNED = E_LOCK_NOT_OWNED;
+declare const errors_d_E_LOCK_NOT_OWNED: typeof E_LOCK_NOT_OWNED;
+type errors_d_E_LOCK_STORAGE_ERROR = E_LOCK_STORAGE_ERROR;
+declare const errors_d_E_LOCK_STORAGE_ERROR: typeof E_LOCK_STORAGE_ERROR;
+type errors_d_E_LOCK_UNSUPPORTED_PLATFORM = E_LOCK_UNSUPPORTED_PLATFORM;
+declare const errors_d_E_LOCK_UNSUPPORTED_PLATFORM: typeof E_LOCK_UNSUPPORTED_PLATFORM;
+declare const errors_d_InvalidArgumentsException: typeof InvalidArgumentsException;
+type errors_d_LockErrorOptions = LockErrorOptions;
+type errors_d_LossReason = LossReason;
+declare namespace errors_d {
+  export { errors_d_E_LOCK_CLOSED as E_LOCK_CLOSED, errors_d_E_LOCK_LOST as E_LOCK_LOST, errors_d_E_LOCK_NOT_ACQUIRED as E_LOCK_NOT_ACQUIRED, errors_d_E_LOCK_NOT_OWNED as E_LOCK_NOT_OWNED, errors_d_E_LOCK_STORAGE_ERROR as E_LOCK_STORAGE_ERROR, errors_d_E_LOCK_UNSUPPORTED_PLATFORM as E_LOCK_UNSUPPORTED_PLATFORM, errors_d_InvalidArgumentsException as InvalidArgumentsException };
+  export type { errors_d_LockErrorOptions as LockErrorOptions, errors_d_LossReason as LossReason };
+}
+
 /** What `run` returns: whether the callback ran, and what it returned. */
 type RunResult<T> = [executed: true, result: T] | [executed: false, result: null];
+
 /**
  * A lock on one key. Made by `createLock` or `restoreLock`.
  *
@@ -557,6 +875,13 @@ declare class Lock {
      */
     runImmediately<T>(callback: (lock: Lock) => Promise<T> | T): Promise<RunResult<T>>;
     /**
+     * Acquires the lock and resolves to what is held, for `await using`: it is released at the end of the block.
+     *
+     * @param options - As for `acquire`
+     * @throws E_LOCK_NOT_ACQUIRED if chances or time are used up; what `acquire` throws
+     */
+    hold(options?: LockAcquireOptions): Promise<HeldLock>;
+    /**
      * Releases the lock.
      *
      * @throws E_LOCK_NOT_OWNED if it isn't held: never acquired, expired, taken over or freed by force
@@ -589,8 +914,19 @@ declare class Lock {
      */
     getRemainingTime(): number | null;
     /**
-     * The owner of the last acquisition, or of the first one if there hasn't been any.
+     * Whether that lease is neither released nor lost nor over: by a clock that counts the time in which the machine was
+     * suspended, and if it is extended natively, even in the line after the event loop was blocked. `false` from the call of
+     * `release` on, whatever becomes of it. That the lock was freed by force shows at the next extension, or at the lease's end.
      */
+    isHeld(): boolean;
+    /**
+     * A signal of that lease: aborted with E_LOCK_LOST when it ran out, was taken or freed by force, or could not be extended
+     * in time; not by a release. Aborted already where nothing is held.
+     */
+    get signal(): AbortSignal;
+    /** The fencing token of the last acquisition, greater than all before it for this key; `null` if it has none. */
+    get fencingToken(): bigint | null;
+    /** The owner of the last acquisition, or of the first one if there hasn't been any. */
     getOwner(): string;
     /**
      * The lock as plain JSON, for `restoreLock` in this process or another one.
@@ -615,9 +951,9 @@ declare class LockFactory {
      *
      * @param name - The key to lock, any non-empty string
      * @param ttl - How long a lease lasts unless it is extended; `null` for ever
-     * @throws InvalidArgumentsException if the key or the TTL can't be used
+     * @throws InvalidArgumentsException if the key, the TTL or an option can't be used
      */
-    createLock(name: string, ttl?: Duration): Lock;
+    createLock(name: string, ttl?: Duration, options?: CreateLockOptions): Lock;
     /**
      * Makes a lock again from what `serialize()` returned, in this process or another: it can release and extend what
      * was acquired there.
@@ -626,9 +962,17 @@ declare class LockFactory {
      */
     restoreLock(lock: SerializedLock): Lock;
     /**
-     * Ends waiting acquires with E_LOCK_CLOSED and refuses new ones. Locks that are held can still be released.
+     * Ends waiting acquires with E_LOCK_CLOSED and refuses new ones, at once. Locks that are held can still be released;
+     * with `release` that is done here.
+     *
+     * @returns Resolves when what is to be released is released, or its time is over
+     * @throws InvalidArgumentsException if an option can't be used
      */
-    close(): void;
+    close(options?: CloseOptions): Promise<void>;
+    /**
+     * What is known in this process of waits and leases of the store, and of what it costs to speak to it.
+     */
+    stats(): StoreStats;
 }
 
 /**
@@ -643,6 +987,8 @@ interface VerrouConfig<KnownStores extends Record<string, StoreFactory>> {
     logger?: Logger;
     /** Retry defaults for all locks. */
     retry?: RetryConfig;
+    /** Whether leases are extended while they are held, for all locks; see `LockAcquireOptions.autoExtend`. */
+    autoExtend?: boolean | AutoExtendOptions;
 }
 /**
  * Locks on several stores, each known by a name.
@@ -664,88 +1010,27 @@ declare class Verrou<KnownStores extends Record<string, StoreFactory>> {
     /**
      * Makes a lock on the default store; see `LockFactory.createLock`.
      */
-    createLock(name: string, ttl?: Duration): Lock;
+    createLock(name: string, ttl?: Duration, options?: CreateLockOptions): Lock;
     /**
      * Makes a lock of the default store again; see `LockFactory.restoreLock`.
      */
     restoreLock(lock: SerializedLock): Lock;
     /**
-     * Ends waiting acquires with E_LOCK_CLOSED and refuses new ones, then closes the connections of the stores. Locks that
-     * are held can still be released (a store on a server connects again for it), and a second call does nothing.
+     * What is known in this process of waits and leases, by the names of the stores that have been used; see
+     * `LockFactory.stats`.
      */
-    close(): Promise<void>;
-}
-
-/**
- * Options of the error classes: the standard `ErrorOptions` plus AdonisJS's `code` and `status`.
- */
-interface LockErrorOptions extends ErrorOptions {
-    code?: string;
-    status?: number;
-}
-/**
- * A lock was to be released or extended by somebody who doesn't hold it: it was never acquired, it expired, it was
- * freed by force, or somebody else acquired it meanwhile.
- *
- * When `run` rejects with it because the lease was lost while the callback worked, `result` carries what the callback
- * returned.
- */
-declare class E_LOCK_NOT_OWNED extends Exception {
-    static code: string;
-    static status: number;
-    static message: string;
-    /** What the callback of `run` returned before the lost lease was noticed. */
-    result?: unknown;
-    constructor(_args?: unknown, options?: LockErrorOptions);
-}
-/**
- * The storage below a store failed. `cause` is the driver's error.
- */
-declare class E_LOCK_STORAGE_ERROR extends Exception {
-    static code: string;
-    static status: number;
+    stats(): {
+        [Name in keyof KnownStores]?: StoreStats;
+    };
     /**
-     * @param args - What went wrong, in words
+     * Ends waiting acquires with E_LOCK_CLOSED and refuses new ones, at once; then closes the connections of the stores. Locks
+     * that are held can still be released (a store on a server connects again for it); with `release` that is done here,
+     * before the connections are closed. What is closed already stays so.
+     *
+     * @returns Resolves when everything is closed
+     * @throws InvalidArgumentsException if an option can't be used
      */
-    constructor(args: [{
-        message: string;
-    } | string], options?: LockErrorOptions);
-}
-/**
- * A lock was wanted from a `Verrou` that has been closed, or was waited for while it was closed.
- */
-declare class E_LOCK_CLOSED extends Exception {
-    static code: string;
-    static status: number;
-    static message: string;
-    constructor(_args?: unknown, options?: LockErrorOptions);
-}
-/**
- * The addon can't be loaded here: there is none for this platform, its package wasn't installed, or it doesn't fit. Thrown
- * when the package is imported. The message says what to do, `cause` is what went wrong below.
- */
-declare class E_LOCK_UNSUPPORTED_PLATFORM extends Exception {
-    static code: string;
-    static status: number;
-    /**
-     * @param args - Why, in words
-     */
-    constructor(args: [string], options?: LockErrorOptions);
-}
-
-type errors_d_E_LOCK_CLOSED = E_LOCK_CLOSED;
-declare const errors_d_E_LOCK_CLOSED: typeof E_LOCK_CLOSED;
-type errors_d_E_LOCK_NOT_OWNED = E_LOCK_NOT_OWNED;
-declare const errors_d_E_LOCK_NOT_OWNED: typeof E_LOCK_NOT_OWNED;
-type errors_d_E_LOCK_STORAGE_ERROR = E_LOCK_STORAGE_ERROR;
-declare const errors_d_E_LOCK_STORAGE_ERROR: typeof E_LOCK_STORAGE_ERROR;
-type errors_d_E_LOCK_UNSUPPORTED_PLATFORM = E_LOCK_UNSUPPORTED_PLATFORM;
-declare const errors_d_E_LOCK_UNSUPPORTED_PLATFORM: typeof E_LOCK_UNSUPPORTED_PLATFORM;
-declare const errors_d_InvalidArgumentsException: typeof InvalidArgumentsException;
-type errors_d_LockErrorOptions = LockErrorOptions;
-declare namespace errors_d {
-  export { errors_d_E_LOCK_CLOSED as E_LOCK_CLOSED, errors_d_E_LOCK_NOT_OWNED as E_LOCK_NOT_OWNED, errors_d_E_LOCK_STORAGE_ERROR as E_LOCK_STORAGE_ERROR, errors_d_E_LOCK_UNSUPPORTED_PLATFORM as E_LOCK_UNSUPPORTED_PLATFORM, errors_d_InvalidArgumentsException as InvalidArgumentsException };
-  export type { errors_d_LockErrorOptions as LockErrorOptions };
+    close(options?: CloseOptions): Promise<void>;
 }
 
 /**
@@ -800,6 +1085,67 @@ interface ConfigureCommand {
 declare function configure(command: ConfigureCommand): Promise<void>;
 
 /**
+ * What is published on the channels of `node:diagnostics_channel`.
+ */
+
+/** What all messages tell. One object goes with an operation from its start to its end. */
+interface LockMessage {
+    readonly key: string;
+    /** The store's name in the config; without a config, `LockFactoryOptions.name` or the name of its class. */
+    readonly store: string | undefined;
+    /** The identity of the acquisition, once there is one. Some stores make a name only when this is read. */
+    readonly owner: string | undefined;
+    /** What went wrong, if something did. */
+    error?: unknown;
+}
+/**
+ * Messages of `tracingChannel('loquet:acquire')`: from the call to its outcome.
+ */
+interface AcquireMessage extends LockMessage {
+    /** Milliseconds that the lease is to last; `null` for ever. */
+    readonly ttl: number | null;
+    /** `failed`: it has rejected, with `error`. Unknown until the end. */
+    outcome?: 'acquired' | 'refused' | 'failed';
+    /** Milliseconds from the call to the outcome. */
+    waited?: number;
+    /** How often the lock was tried for, where that is known: it was answered at once, or there was one chance only. */
+    attempts?: number;
+}
+/**
+ * Messages of `tracingChannel('loquet:hold')`: from the grant to the release or the loss, which `error` tells of then.
+ */
+interface HoldMessage extends LockMessage {
+    /** As when it was acquired. */
+    readonly ttl: number | null;
+    outcome?: 'released' | 'lost';
+    /** Milliseconds from the grant to the end. */
+    held?: number;
+}
+/**
+ * Messages of `tracingChannel('loquet:extend')`.
+ */
+interface ExtendMessage extends LockMessage {
+    /** Milliseconds that the lease is to last from now on. */
+    readonly ttl: number;
+    /** Whether nobody has asked for it: see `LockAcquireOptions.autoExtend`. */
+    readonly isAutomatic: boolean;
+    outcome?: 'extended' | 'failed';
+}
+/**
+ * Messages of `tracingChannel('loquet:release')`.
+ */
+interface ReleaseMessage extends LockMessage {
+    outcome?: 'released' | 'failed';
+}
+/**
+ * Messages of `channel('loquet:lost')`: a lock is held no longer, though nobody has released it.
+ */
+interface LostMessage extends LockMessage {
+    readonly reason: LossReason;
+    readonly error: E_LOCK_LOST;
+}
+
+/**
  * The `./types` entry: the types of the core, and those that tie them to an AdonisJS app.
  *
  * What an app augments (`LockStoresList`) and what it names while doing so (`InferLockStores`) are declared in this very
@@ -837,11 +1183,20 @@ interface LockConfig<KnownStores extends KnownStoresConfig> {
     stores: KnownStores;
     /** Retry defaults for the locks of all stores. */
     retry?: RetryConfig;
+    /** Whether leases are extended while they are held, for all locks; see `LockAcquireOptions.autoExtend`. */
+    autoExtend?: boolean | AutoExtendOptions;
+    /**
+     * Whether the app's emitter emits `lock:acquired`, `lock:refused`, `lock:extended`, `lock:released` and `lock:lost`, for all
+     * locks of the process.
+     *
+     * @default false
+     */
+    events?: boolean;
 }
 /**
  * Options of a store that keeps its locks in Redis, in an AdonisJS app.
  */
-interface RedisStoreConfig {
+interface RedisStoreConfig extends RedisFencingOptions {
     /**
      * A connection of `config/redis.ts`.
      *
@@ -898,6 +1253,12 @@ interface MemoryStoreOptions {
      * A lock without TTL is freed when the thread that acquired it ends.
      */
     shared?: string;
+    /**
+     * Whether locks bear fencing tokens unless they say otherwise. There is one counter of tokens for all keys of a lock space.
+     *
+     * @default false
+     */
+    fencing?: boolean;
 }
 
 /**
@@ -928,5 +1289,5 @@ declare const stores: {
     dynamodb(config: DynamoDbOptions): ConfigProvider<StoreFactory>;
 };
 
-export { E_LOCK_NOT_OWNED, E_LOCK_STORAGE_ERROR, Lock, LockFactory, Verrou, configure, defineConfig, errors_d as errors, stores };
-export type { AtomicDatabaseAdapter, ConfigProvider, ConfigProviderApp, ConfigureCodemods, ConfigureCommand, DatabaseAdapter, DatabaseConnectionOptions, DatabaseOptions, DatabaseStoreConfig, DatabaseStoreOptions, DatabaseTableOptions, DatabaseTlsOptions, Duration, DynamoDbConnection, DynamoDbOptions, DynamoDbTable, KnexConnection, KnexStoreOptions, KnownStoresConfig, KyselyConnection, KyselyOptions, LockAcquireOptions, LockConfig, LockFactoryOptions, LockStore, Logger, MemoryStoreOptions, RedisClusterOptions, RedisConnection, RedisConnectionOptions, RedisServerOptions, RedisStoreConfig, RedisStoreOptions, RedisTlsOptions, RedisUrlOptions, ResolvedLockConfig, RetryConfig, RunResult, SerializedLock, StoreFactory, VerrouConfig };
+export { E_LOCK_NOT_OWNED, E_LOCK_STORAGE_ERROR, HeldLock, Lock, LockFactory, Verrou, configure, defineConfig, errors_d as errors, stores };
+export type { AcquireMessage, AtomicDatabaseAdapter, AutoExtendOptions, CloseOptions, ConfigProvider, ConfigProviderApp, ConfigureCodemods, ConfigureCommand, ContendedKey, CreateLockOptions, DatabaseAdapter, DatabaseConnectionOptions, DatabaseOptions, DatabaseStoreConfig, DatabaseStoreOptions, DatabaseTableOptions, DatabaseTlsOptions, Duration, DurationSummary, DynamoDbConnection, DynamoDbOptions, DynamoDbTable, ExtendMessage, HoldMessage, KnexConnection, KnexStoreOptions, KnownStoresConfig, KyselyConnection, KyselyOptions, LockAcquireOptions, LockConfig, LockFactoryOptions, LockMessage, LockStore, Logger, LossReason, LostMessage, MemoryStoreOptions, RedisClusterOptions, RedisConnection, RedisConnectionOptions, RedisFencingOptions, RedisServerOptions, RedisStoreConfig, RedisStoreOptions, RedisTlsOptions, RedisUrlOptions, ReleaseMessage, ResolvedAutoExtend, ResolvedLockConfig, RetryConfig, RunResult, SerializedLock, StoreFactory, StoreStats, VerrouConfig };

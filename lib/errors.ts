@@ -62,6 +62,54 @@ export class E_LOCK_CLOSED extends Exception {
   }
 }
 
+/** Why a lease is over that nobody has released. */
+export type LossReason = 'expired' | 'not_owned' | 'unreachable' | 'max' | 'stalled' | 'closed'
+
+const LOSSES: Record<LossReason, string> = {
+  expired: 'its lease ran out',
+  not_owned: 'somebody freed it or has it by now',
+  unreachable: 'its lease could not be extended before it ended, because the store did not answer',
+  max: 'its lease has been extended for as long as autoExtend.max allows',
+  stalled: 'the event loop has not turned for as long as autoExtend.stall allows',
+  closed: 'the lock manager has been closed',
+}
+
+/**
+ * A lock that was held is held no longer, though nobody has released it. The reason of a lock's `signal`.
+ */
+export class E_LOCK_LOST extends Exception {
+  static override code = 'E_LOCK_LOST'
+  static override status = 500
+
+  /** The lock's key. */
+  readonly key: string
+  readonly reason: LossReason
+
+  constructor(args: [key: string, reason: LossReason], options?: LockErrorOptions) {
+    const [key, reason] = args
+    super(`The lock "${key}" has been lost: ${LOSSES[reason]}`, options)
+    this.key = key
+    this.reason = reason
+  }
+}
+
+/**
+ * A lock was wanted by `hold` and could not be had within its chances and its time.
+ */
+export class E_LOCK_NOT_ACQUIRED extends Exception {
+  static override code = 'E_LOCK_NOT_ACQUIRED'
+  static override status = 423
+
+  /** The lock's key. */
+  readonly key: string
+
+  constructor(args: [key: string], options?: LockErrorOptions) {
+    const [key] = args
+    super(`The lock "${key}" could not be acquired: somebody else holds it`, options)
+    this.key = key
+  }
+}
+
 /**
  * The addon can't be loaded here: there is none for this platform, its package wasn't installed, or it doesn't fit. Thrown
  * when the package is imported. The message says what to do, `cause` is what went wrong below.
@@ -81,6 +129,8 @@ export class E_LOCK_UNSUPPORTED_PLATFORM extends Exception {
 recognizeCopies(E_LOCK_NOT_OWNED, 'E_LOCK_NOT_OWNED')
 recognizeCopies(E_LOCK_STORAGE_ERROR, 'E_LOCK_STORAGE_ERROR')
 recognizeCopies(E_LOCK_CLOSED, 'E_LOCK_CLOSED')
+recognizeCopies(E_LOCK_LOST, 'E_LOCK_LOST')
+recognizeCopies(E_LOCK_NOT_ACQUIRED, 'E_LOCK_NOT_ACQUIRED')
 recognizeCopies(E_LOCK_UNSUPPORTED_PLATFORM, 'E_LOCK_UNSUPPORTED_PLATFORM')
 
 export { InvalidArgumentsException }

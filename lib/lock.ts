@@ -1,15 +1,27 @@
+import { ONCE, resolveAcquire } from './acquire_options.js'
 import { recognizeCopies } from './copies.js'
+import { isAcquireObserved, isReleaseObserved, observeAcquire } from './diagnostics.js'
 import { ENDLESS, parseDuration } from './duration.js'
-import { BY_NAME, Lease, SCOPE, SETTLED } from './engine/lease.js'
+import { BY_NAME, EXTEND, Lease, RELEASE, SCOPE, SETTLED, tokenOf } from './engine/lease.js'
 import type { AcquireRequest, LockEngine, Waited } from './engine/lease.js'
+import { LeaseLife, expirationTimeOf, isHeld, remainingTime } from './engine/lease_life.js'
 import { engineOf } from './engine/resolve.js'
-import { E_LOCK_CLOSED, E_LOCK_NOT_OWNED, InvalidArgumentsException } from './errors.js'
+import {
+  E_LOCK_CLOSED,
+  E_LOCK_LOST,
+  E_LOCK_NOT_ACQUIRED,
+  InvalidArgumentsException,
+} from './errors.js'
+import { HeldLock } from './held_lock.js'
 import { decodeKey, encodeKey } from './key.js'
-import { isClosed } from './lifetime.js'
-import { noopLogger } from './logger.js'
+import { debug, extendLease, releaseLease, releaseObserved } from './lease_calls.js'
 import { native } from './native.js'
 import { newOwner } from './owner.js'
-import { resolveRetry } from './retry.js'
+import { runUnder } from './run.js'
+import type { RunResult } from './run.js'
+import { scopeOf } from './scope.js'
+import type { Scope } from './scope.js'
+import { lookForSelfDeadlock } from './self_deadlock.js'
 import { assertKey, invalid } from './validation.js'
 import type {
   Duration,
@@ -19,15 +31,13 @@ import type {
   SerializedLock,
 } from './types/main.js'
 
-/** What `run` returns: whether the callback ran, and what it returned. */
-export type RunResult<T> = [executed: true, result: T] | [executed: false, result: null]
-
-/** Promises that are settled already; shared, since nobody can tell one from another. */
+/** Settled already; shared, since nobody can tell one from another. */
 const DONE: Promise<void> = Promise.resolve()
 const ACQUIRED: Promise<boolean> = Promise.resolve(true)
 const REFUSED: Promise<boolean> = Promise.resolve(false)
 
-const ONCE = { attempts: 1, delay: 0 }
+/** What isn't a promise is the answer. */
+type Started = Lease | null | Promise<Waited>
 
 /**
  * A lock on one key. Made by `createLock` or `restoreLock`.
@@ -39,7 +49,7 @@ export class Lock {
   /** The key as the engine knows it, see `encodeKey`. */
   readonly #encodedKey: string
   readonly #engine: LockEngine
-  readonly #config: ResolvedLockConfig
+  readonly #scope: Scope
   /** Milliseconds; `ENDLESS` for no expiry. */
   readonly #ttl: number
   /** The owner of the first acquisition, once somebody has asked for it or given it. */
@@ -72,7 +82,7 @@ export class Lock {
     }
     this.#encodedKey = encodeKey(key)
     this.#engine = engineOf(lockStore)
-    this.#config = config
+    this.#scope = scopeOf(config)
     this.#owner = owner
     this.#ttl = ttl === undefined ? ENDLESS : parseDuration(ttl, 'lock TTL')
     if (owner !== undefined && typeof expirationTime === 'number') {
@@ -124,7 +134,9 @@ export class Lock {
   ): Promise<RunResult<T>> {
     try {
       if (typeof callback !== 'function') throw invalid('callback', 'a function', callback)
-      return this.#runWith(callback, this.#start(options, true))
+      // Its `this`, by which a wait within the callback finds out that it waits for itself.
+      const frame = { runUnder }
+      return frame.runUnder(this, this.#start(options, true), callback, this.#scope.logger)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -138,13 +150,26 @@ export class Lock {
   }
 
   /**
+   * Acquires the lock and resolves to what is held, for `await using`: it is released at the end of the block.
+   *
+   * @param options - As for `acquire`
+   * @throws E_LOCK_NOT_ACQUIRED if chances or time are used up; what `acquire` throws
+   */
+  async hold(options?: LockAcquireOptions): Promise<HeldLock> {
+    const started = this.#start(options, true)
+    const lease = started instanceof Promise ? ((await started) as Lease | null) : started
+    if (lease === null) throw new E_LOCK_NOT_ACQUIRED([decodeKey(this.#encodedKey)])
+    return new HeldLock(this, lease)
+  }
+
+  /**
    * Releases the lock.
    *
    * @throws E_LOCK_NOT_OWNED if it isn't held: never acquired, expired, taken over or freed by force
    */
   release(): Promise<void> {
     try {
-      return this.#release(this.#lease ?? this.#unconfirmedLease()) ?? DONE
+      return this[RELEASE](this.#lease ?? this.#unconfirmedLease()) ?? DONE
     } catch (error) {
       return Promise.reject(error)
     }
@@ -155,8 +180,9 @@ export class Lock {
    */
   async forceRelease(): Promise<void> {
     await this.#engine.forceRelease(this.#encodedKey)
-    if (this.#lease !== null) this.#lease.released = true
-    this.#debug('Lock released by force')
+    this.#lease?.life?.lose('not_owned')
+    this.#lease?.release()
+    debug(this.#scope, this.#encodedKey, 'Lock released by force')
   }
 
   /**
@@ -167,12 +193,20 @@ export class Lock {
    * or if it can't be used
    */
   async extend(ttl?: Duration): Promise<void> {
+    const lease = this.#lease ?? this.#unconfirmedLease()
+    await this[EXTEND](lease, ttl)
+    this.#lease ??= lease
+  }
+
+  /**
+   * Extends one acquisition, whatever has been acquired since.
+   *
+   * @internal
+   */
+  async [EXTEND](lease: Lease, ttl?: Duration): Promise<void> {
     const millis = ttl === undefined || ttl === null ? this.#ttl : parseDuration(ttl, 'lock TTL')
     if (millis === ENDLESS) throw new InvalidArgumentsException('Cannot extend a lock without TTL')
-    const lease = this.#lease ?? this.#unconfirmedLease()
-    await this.#engine.extend(lease, millis)
-    this.#lease ??= lease
-    this.#debug('Lock extended')
+    await extendLease(this.#engine, this.#scope, lease, millis)
   }
 
   /**
@@ -196,14 +230,36 @@ export class Lock {
    * `null` before that, after `release`, and for a lock without TTL.
    */
   getRemainingTime(): number | null {
-    const lease = this.#lease
-    if (lease === null || lease.released || lease.endsAt === Number.POSITIVE_INFINITY) return null
-    return lease.endsAt - native.now()
+    return remainingTime(this.#lease)
   }
 
   /**
-   * The owner of the last acquisition, or of the first one if there hasn't been any.
+   * Whether that lease is neither released nor lost nor over: by a clock that counts the time in which the machine was
+   * suspended, and if it is extended natively, even in the line after the event loop was blocked. `false` from the call of
+   * `release` on, whatever becomes of it. That the lock was freed by force shows at the next extension, or at the lease's end.
    */
+  isHeld(): boolean {
+    return isHeld(this.#lease)
+  }
+
+  /**
+   * A signal of that lease: aborted with E_LOCK_LOST when it ran out, was taken or freed by force, or could not be extended
+   * in time; not by a release. Aborted already where nothing is held.
+   */
+  get signal(): AbortSignal {
+    const lease = this.#lease
+    if (lease === null || lease.released) {
+      return AbortSignal.abort(new E_LOCK_LOST([decodeKey(this.#encodedKey), 'not_owned']))
+    }
+    return LeaseLife.of(lease).signal
+  }
+
+  /** The fencing token of the last acquisition, greater than all before it for this key; `null` if it has none. */
+  get fencingToken(): bigint | null {
+    return tokenOf(this.#lease)
+  }
+
+  /** The owner of the last acquisition, or of the first one if there hasn't been any. */
   getOwner(): string {
     if (this.#lease !== null) return this.#engine.nameOf(this.#lease)
     return (this.#owner ??= newOwner())
@@ -217,7 +273,7 @@ export class Lock {
       key: decodeKey(this.#encodedKey),
       owner: this.getOwner(),
       ttl: this.#ttl === ENDLESS ? null : this.#ttl,
-      expirationTime: this.#expirationTime(),
+      expirationTime: expirationTimeOf(this.#lease),
     }
   }
 
@@ -241,155 +297,102 @@ export class Lock {
    *
    * @internal
    */
-  get [SCOPE](): object {
-    return this.#config
+  get [SCOPE](): Scope {
+    return this.#scope
   }
 
-  /** Begins to acquire. What isn't a promise is the answer. */
-  #start(
-    options: LockAcquireOptions | undefined,
-    wantsLease: boolean
-  ): Lease | null | Promise<Waited> {
-    const config = this.#config
-    if (isClosed(config)) throw new E_LOCK_CLOSED()
-    let retry = config.retry
-    let signal: AbortSignal | undefined
-    if (options !== undefined) {
-      if (typeof options !== 'object' || options === null) {
-        throw invalid('acquire options', 'an object with retry and signal', options)
-      }
-      retry = options.retry === ONCE ? once(retry) : resolveRetry(options.retry, retry)
-      signal = options.signal
-      if (signal !== undefined) assertNotAborted(signal)
+  /** Begins to acquire. */
+  #start(options: LockAcquireOptions | undefined, wantsLease: boolean): Started {
+    if (!isAcquireObserved()) return this.#begin(options, wantsLease)
+    const acquisition = {
+      engine: this.#engine,
+      key: this.#encodedKey,
+      ttl: this.#ttl,
+      store: this.#scope.storeName,
+      chances: options?.retry?.attempts,
     }
+    const started = observeAcquire(acquisition, () => this.#begin(options, true))
+    if (wantsLease || !(started instanceof Promise)) return started
+    return started.then((lease) => lease !== null)
+  }
+
+  #begin(options: LockAcquireOptions | undefined, wantsLease: boolean): Started {
+    const scope = this.#scope
+    const engine = this.#engine
+    if (scope.isClosed) throw new E_LOCK_CLOSED()
+    const resolved = options === undefined ? undefined : resolveAcquire(options, scope)
+    const retry = resolved?.retry ?? scope.retry
+    const keep = resolved === undefined ? scope.autoExtend : resolved.keep
     // The owner that was shown or given belongs to one acquisition only: the first.
     const isFirst = this.#lease === null && !this.#isFirstUnderWay
-    if (isFirst && this.#engine.namesOwners) this.#owner ??= newOwner()
-    const request: AcquireRequest = {
+    if (isFirst && engine.namesOwners) this.#owner ??= newOwner()
+    const owner = isFirst ? this.#owner : undefined
+    let isTried = false
+    if (keep === null && engine.tryNow !== undefined) {
+      isTried = true
+      const mayWait = retry.attempts > 1
+      const lease = engine.tryNow(this.#encodedKey, owner, this.#ttl, mayWait, scope.fencing)
+      if (lease !== null) this.#take(lease, isFirst)
+      if (lease !== null || !mayWait) return lease
+    }
+    return this.#ask({
       acquirer: this,
       key: this.#encodedKey,
-      owner: isFirst ? this.#owner : undefined,
+      owner,
       ttl: this.#ttl,
       retry,
-      signal,
+      signal: resolved?.signal,
+      keep,
+      fenced: scope.fencing,
       isFirst,
+      isTried,
       wantsLease,
-    }
+    })
+  }
+
+  #ask(request: AcquireRequest): Started {
+    const { isFirst } = request
     if (isFirst) this.#isFirstUnderWay = true
-    let started: Lease | null | Promise<Waited> = null
+    let started: Started = null
     try {
       started = this.#engine.acquire(request)
     } finally {
       // A promise has told, or will tell, by itself.
       if (isFirst && !(started instanceof Promise)) this.#isFirstUnderWay = false
     }
-    if (started !== null && !(started instanceof Promise)) this.#take(started, isFirst)
+    if (started instanceof Promise) {
+      if (request.retry.attempts > 1) lookForSelfDeadlock(this.#scope, request.key)
+    } else if (started !== null) this.#take(started, isFirst)
     return started
   }
 
   #take(lease: Lease, isFirst: boolean): void {
     this.#lease = lease
+    this.#scope.holdings.add(lease)
     if (isFirst) {
       // Somebody asked for the owner while the acquire waited.
       if (this.#owner !== undefined) this.#engine.nameOf(lease, this.#owner)
       this.#owner = undefined
     }
-    this.#debug('Lock acquired')
+    debug(this.#scope, this.#encodedKey, 'Lock acquired')
   }
 
-  /** Runs a callback under a lease, once it is there, and releases it. */
-  async #runWith<T>(
-    callback: (lock: Lock) => Promise<T> | T,
-    started: Lease | null | Promise<Waited>
-  ): Promise<RunResult<T>> {
-    const lease = started instanceof Promise ? ((await started) as Lease | null) : started
-    if (lease === null) return [false, null]
-    let result: T
-    try {
-      result = await callback(this)
-    } catch (error) {
-      await this.#releaseAfterError(lease)
-      throw error
+  /**
+   * Releases one acquisition, whatever has been acquired since. Throws or rejects.
+   *
+   * @internal
+   */
+  [RELEASE](lease: Lease): void | Promise<void> {
+    if (lease.life !== undefined || isReleaseObserved()) {
+      return releaseObserved(this.#engine, this.#scope, lease)
     }
-    // Released by the callback itself: nothing is left to do.
-    if (lease.released) return [true, result]
-    try {
-      const pending = this.#release(lease)
-      if (pending !== undefined) await pending
-    } catch (error) {
-      if (isNotOwned(error)) error.result = result
-      throw error
-    }
-    return [true, result]
-  }
-
-  async #releaseAfterError(lease: Lease): Promise<void> {
-    if (lease.released) return
-    try {
-      await this.#release(lease)
-    } catch (error) {
-      this.#config.logger.warn(
-        { key: decodeKey(this.#encodedKey), err: error },
-        'Lock could not be released after its callback failed'
-      )
-    }
-  }
-
-  #release(lease: Lease): void | Promise<void> {
-    const pending = this.#engine.release(lease)
-    if (pending !== undefined) return pending.then(() => this.#released(lease))
-    this.#released(lease)
-  }
-
-  #released(lease: Lease): void {
-    lease.released = true
-    this.#debug('Lock released')
-  }
-
-  #expirationTime(): number | null {
-    const remaining = this.getRemainingTime()
-    if (this.#lease === null || remaining === null) return null
-    return (this.#lease.expirationTime ??= Math.floor(Date.now() + remaining))
+    return releaseLease(this.#engine, this.#scope, lease)
   }
 
   /** The lease that this object would have if its owner holds the key: it was restored, or never acquired. */
   #unconfirmedLease(): Lease {
     return new Lease(this.#encodedKey, this.getOwner(), Number.POSITIVE_INFINITY, BY_NAME)
   }
-
-  #debug(message: string): void {
-    const { logger } = this.#config
-    if (logger === noopLogger) return
-    try {
-      logger.debug({ key: decodeKey(this.#encodedKey) }, message)
-    } catch {
-      // Called in the midst of settling others: a logger that fails must not cost them their locks.
-    }
-  }
 }
 
 recognizeCopies(Lock, 'Lock')
-
-/** One chance; a timeout that the factory sets still counts, for stores that may hang. */
-function once({ timeout }: ResolvedLockConfig['retry']): ResolvedLockConfig['retry'] {
-  return timeout === undefined ? ONCE : { ...ONCE, timeout }
-}
-
-function assertNotAborted(signal: AbortSignal): void {
-  if (
-    typeof signal !== 'object' ||
-    signal === null ||
-    typeof signal.addEventListener !== 'function'
-  ) {
-    throw invalid('signal', 'an AbortSignal', signal)
-  }
-  if (signal.aborted) throw signal.reason
-}
-
-/** Ours, or that of another copy of this package or of a peer: stores may throw either. */
-function isNotOwned(error: unknown): error is E_LOCK_NOT_OWNED {
-  return (
-    error instanceof E_LOCK_NOT_OWNED ||
-    (error instanceof Error && 'code' in error && error.code === 'E_LOCK_NOT_OWNED')
-  )
-}

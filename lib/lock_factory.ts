@@ -1,19 +1,24 @@
+import { resolveAutoExtend } from './auto_extend.js'
 import { recognizeCopies } from './copies.js'
 import { parseDuration } from './duration.js'
 import { anchors } from './engine/anchors.js'
 import { nativeStores } from './engine/native_stores.js'
 import { engineOf } from './engine/resolve.js'
-import { markClosed } from './lifetime.js'
+import { InvalidArgumentsException } from './errors.js'
 import { Lock } from './lock.js'
 import { packageLogger } from './logger.js'
 import { resolveRetry } from './retry.js'
-import { assertSerializedLock, assertStore } from './validation.js'
+import { Scope } from './scope.js'
+import { releaseAll, resolveClose } from './shutdown.js'
+import { assertSerializedLock, assertStore, invalid } from './validation.js'
 import type {
+  CloseOptions,
+  CreateLockOptions,
   Duration,
   LockFactoryOptions,
   LockStore,
-  ResolvedLockConfig,
   SerializedLock,
+  StoreStats,
 } from './types/main.js'
 
 /** Milliseconds that a lease lasts unless said otherwise. */
@@ -24,7 +29,9 @@ const DEFAULT_TTL = 30_000
  */
 export class LockFactory {
   readonly #store: LockStore
-  readonly #config: ResolvedLockConfig
+  readonly #scope: Scope
+  /** The same but for `fencing`, once a lock was made that differs. */
+  #otherScope: Scope | undefined
 
   /**
    * @param store - Where the locks are kept: any object with the five methods of a `LockStore`
@@ -34,12 +41,16 @@ export class LockFactory {
   constructor(store: LockStore, options: LockFactoryOptions = {}) {
     assertStore(store, 'lock store')
     this.#store = store
-    this.#config = {
+    const config = {
       retry: resolveRetry(options.retry),
       logger: packageLogger(options.logger),
+      autoExtend: resolveAutoExtend(options.autoExtend),
+      fencing: resolveFencing(options.fencing, store.fencing),
     }
-    nativeStores.get(store)?.announce(this.#config.logger)
-    anchors.locks.set(this, new Lock('anchor', store, this.#config))
+    this.#scope = new Scope(config, options.name ?? store.constructor?.name)
+    if (config.fencing) assertFences(store)
+    nativeStores.get(store)?.announce(config.logger)
+    anchors.locks.set(this, new Lock('anchor', store, this.#scope))
   }
 
   /**
@@ -47,11 +58,12 @@ export class LockFactory {
    *
    * @param name - The key to lock, any non-empty string
    * @param ttl - How long a lease lasts unless it is extended; `null` for ever
-   * @throws InvalidArgumentsException if the key or the TTL can't be used
+   * @throws InvalidArgumentsException if the key, the TTL or an option can't be used
    */
-  createLock(name: string, ttl: Duration = DEFAULT_TTL): Lock {
+  createLock(name: string, ttl: Duration = DEFAULT_TTL, options?: CreateLockOptions): Lock {
     const millis = ttl === DEFAULT_TTL ? DEFAULT_TTL : parseDuration(ttl, 'lock TTL')
-    return new Lock(name, this.#store, this.#config, undefined, millis || null)
+    const scope = options === undefined ? this.#scope : this.#scopeFor(options)
+    return new Lock(name, this.#store, scope, undefined, millis || null)
   }
 
   /**
@@ -62,16 +74,61 @@ export class LockFactory {
    */
   restoreLock(lock: SerializedLock): Lock {
     assertSerializedLock(lock)
-    return new Lock(lock.key, this.#store, this.#config, lock.owner, lock.ttl, lock.expirationTime)
+    return new Lock(lock.key, this.#store, this.#scope, lock.owner, lock.ttl, lock.expirationTime)
   }
 
   /**
-   * Ends waiting acquires with E_LOCK_CLOSED and refuses new ones. Locks that are held can still be released.
+   * Ends waiting acquires with E_LOCK_CLOSED and refuses new ones, at once. Locks that are held can still be released;
+   * with `release` that is done here.
+   *
+   * @returns Resolves when what is to be released is released, or its time is over
+   * @throws InvalidArgumentsException if an option can't be used
    */
-  close(): void {
-    markClosed(this.#config)
-    engineOf(this.#store).close(this.#config)
+  close(options?: CloseOptions): Promise<void> {
+    const { release, timeout } = resolveClose(options)
+    const engine = engineOf(this.#store)
+    for (const scope of [this.#scope, this.#otherScope]) {
+      if (scope === undefined) continue
+      scope.isClosed = true
+      engine.close(scope)
+    }
+    return release ? releaseAll(engine, this.#scope, timeout) : Promise.resolve()
+  }
+
+  /**
+   * What is known in this process of waits and leases of the store, and of what it costs to speak to it.
+   */
+  stats(): StoreStats {
+    return engineOf(this.#store).stats()
+  }
+
+  #scopeFor(options: CreateLockOptions): Scope {
+    if (typeof options !== 'object' || options === null) {
+      throw invalid('lock options', 'an object with fencing', options)
+    }
+    const fencing = resolveFencing(options.fencing, this.#scope.fencing)
+    if (fencing === this.#scope.fencing) return this.#scope
+    if (fencing) assertFences(this.#store)
+    if (this.#otherScope === undefined) {
+      const { storeName, holdings, isClosed } = this.#scope
+      this.#otherScope = new Scope({ ...this.#scope, fencing }, storeName, holdings)
+      this.#otherScope.isClosed = isClosed
+    }
+    return this.#otherScope
   }
 }
 
 recognizeCopies(LockFactory, 'LockFactory')
+
+function resolveFencing(value: unknown, otherwise: boolean | undefined): boolean {
+  if (value === undefined) return otherwise === true
+  if (typeof value !== 'boolean') throw invalid('fencing', 'a boolean', value)
+  return value
+}
+
+function assertFences(store: LockStore): void {
+  if (typeof store.saveFenced === 'function') return
+  throw new InvalidArgumentsException(
+    `The store ${store.constructor?.name ?? ''} can't make fencing tokens: it has no method saveFenced`
+  )
+}

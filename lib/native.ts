@@ -8,6 +8,9 @@ import { E_LOCK_STORAGE_ERROR, InvalidArgumentsException } from './errors.js'
 /** The statuses and the shared numbers of `src/node/engine.rs` and `src/node/buffer.rs`. */
 export const DONE = 1
 export const WAITING = 2
+/** How an attempt is made in a lock space: refused while others wait; with a fencing token. */
+export const IN_TURN = 1
+export const FENCED = 2
 const SETTLED_SHIFT = 2
 export const SLOT = 0
 export const SERIAL = 1
@@ -28,6 +31,7 @@ const KIND_NOT_OWNED = 5
 const KIND_FAILED = 6
 const KIND_EXISTS = 7
 const KIND_NOTICE = 8
+const KIND_LOST = 9
 
 /** What the last native call wrote besides its status. */
 export const numbers = new Float64Array(RECORDS + CAPACITY * RECORD)
@@ -36,7 +40,12 @@ export const numbers = new Float64Array(RECORDS + CAPACITY * RECORD)
 export interface Ticketed {
   /** The settings under which it waits; see `SCOPE`. */
   readonly scope?: object
-  granted(slot: number, serial: number, endsAt: number): void
+  /** The lease that it releases. */
+  readonly releases?: object
+  /** Whether nobody waits any longer, see `loosen`. */
+  isLoose?: boolean
+  /** `token`: the fencing token, if one was asked for; native stores number fenced leases with their tokens. */
+  granted(slot: number, serial: number, endsAt: number, token?: number): void
   /** `isTainted`: the owner must not be used again, what was asked for it is still being cleaned up. */
   refused(isTainted?: boolean): void
   closed(): void
@@ -49,10 +58,16 @@ export interface Ticketed {
 
 /** The functions that are called for every lock. The first two return statuses. */
 interface HotPath {
-  /** One attempt; `inTurn` 1 refuses while others wait. `ttl` is in milliseconds, 0 for no expiry. */
-  acquire(space: number, key: string, ttl: number, inTurn: 0 | 1, owner?: string): number
+  /**
+   * One attempt. `ttl` is in milliseconds, 0 for no expiry; `manner` is made of IN_TURN and FENCED. The serial of a fenced
+   * lease is its token.
+   */
+  acquire(space: number, key: string, ttl: number, manner: number, owner?: string): number
   release(space: number, slot: number, serial: number): number
-  /** `ttl` 0 for no expiry, `timeout` negative for none. Ends with acquired, refused, closed or failed. */
+  /**
+   * `ttl` 0 for no expiry, `timeout` negative for none, `fenced` 1 for a fencing token, which is the serial then. Ends with
+   * acquired, refused, closed or failed.
+   */
   serverAcquire(
     server: number,
     key: string,
@@ -61,7 +76,8 @@ interface HotPath {
     attempts: number,
     delay: number,
     timeout: number,
-    ticket: number
+    ticket: number,
+    fenced: 0 | 1
   ): void
   /** `endsAt` as in a lease. Ends with done, not owned or failed. */
   serverRelease(server: number, key: string, owner: string, endsAt: number, ticket: number): void
@@ -77,7 +93,9 @@ binding.installHotPath(hot)
 
 const tickets: (Ticketed | undefined)[] = []
 const freeTickets: number[] = []
+/** How many tickets keep the event loop alive, and how many don't. */
 let waiting = 0
+let loose = 0
 let isReferenced = false
 let isIdleCheckDue = false
 
@@ -86,6 +104,9 @@ export const deadlineListeners = new Map<number, () => void>()
 
 /** Called when the store behind a server handle has something to tell a person. */
 export const noticeListeners = new Map<number, () => void>()
+
+/** Called with the reason's number when a lease is over that was extended natively, by the leash's number. */
+export const lossListeners = new Map<number, (reason: number) => void>()
 
 /**
  * Takes a ticket. The event loop stays alive until it is given back.
@@ -108,14 +129,31 @@ export function giveBackTicket(ticket: number): Ticketed | undefined {
   const holder = tickets[ticket]
   if (holder === undefined) return undefined
   tickets[ticket] = undefined
-  if (--waiting === 0) {
+  freeTickets.push(ticket)
+  if (holder.isLoose === true) loose--
+  else stopWaiting()
+  return holder
+}
+
+/**
+ * Nobody waits any longer for the releases of these leases: that doesn't keep the event loop alive.
+ */
+export function loosen(leases: ReadonlySet<object>): void {
+  for (const holder of tickets) {
+    if (holder?.releases === undefined || holder.isLoose || !leases.has(holder.releases)) continue
+    holder.isLoose = true
+    loose++
+    stopWaiting()
+  }
+}
+
+function stopWaiting(): void {
+  if (--waiting > 0) return
+  if (loose === 0) {
     tickets.length = 0
     freeTickets.length = 0
-    scheduleIdleCheck()
-  } else {
-    freeTickets.push(ticket)
   }
-  return holder
+  scheduleIdleCheck()
 }
 
 /**
@@ -158,6 +196,10 @@ function deliverOne(
   }
   if (kind === KIND_NOTICE) {
     noticeListeners.get(subject)?.()
+    return
+  }
+  if (kind === KIND_LOST) {
+    lossListeners.get(subject)?.(slot)
     return
   }
   const holder = giveBackTicket(subject)

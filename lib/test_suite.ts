@@ -28,11 +28,14 @@ interface Assert {
   rejects(callback: () => unknown, ...expectation: (string | RegExp)[]): Promise<void>
 }
 
+/** A store that can give fencing tokens. */
+type FencedStore = LockStore & Required<Pick<LockStore, 'saveFenced'>>
+
 /**
  * Registers tests that every lock store has to pass, as one Japa group.
  *
- * The tests use a fresh key each, take about two seconds with a store in memory, and wait for expiries of a few hundred
- * milliseconds, so a store may take up to about 50 ms for a call.
+ * The tests use a fresh key each and take about five seconds with a store in memory. A store may take a second for a call:
+ * what has to happen before a lease ends has that much time, and nothing is expected at once.
  */
 export function registerStoreTestSuite(options: StoreTestSuiteOptions): void {
   const { test, createStore, configureGroup } = options
@@ -131,8 +134,7 @@ export function registerStoreTestSuite(options: StoreTestSuiteOptions): void {
     check('expiry: an expired lease is as good as none', async (assert) => {
       const store = await createStore()
       const key = newKey()
-      await store.save(key, 'one', 200)
-      assert.isTrue(await store.exists(key))
+      assert.isTrue(await store.save(key, 'one', 200))
       await sleep(300)
       assert.isFalse(await store.exists(key))
       await assertNotOwned(() => store.delete(key, 'one'))
@@ -165,9 +167,9 @@ export function registerStoreTestSuite(options: StoreTestSuiteOptions): void {
     check('extend: makes the lease last from now', async (assert) => {
       const store = await createStore()
       const key = newKey()
-      await store.save(key, 'one', 300)
-      await store.extend(key, 'one', 2000)
-      await sleep(500)
+      await store.save(key, 'one', 2000)
+      await store.extend(key, 'one', 10_000)
+      await sleep(2200)
       assert.isTrue(await store.exists(key))
       await store.extend(key, 'one', 100)
       await sleep(250)
@@ -181,6 +183,66 @@ export function registerStoreTestSuite(options: StoreTestSuiteOptions): void {
       await store.save(key, 'one', 5000)
       await assertNotOwned(() => store.extend(key, 'two', 5000))
       await store.delete(key, 'one')
+    })
+
+    // Only for stores that have the method; for others there is nothing to see.
+    const checkFenced = (
+      title: string,
+      run: (assert: Assert, store: FencedStore, key: string) => Promise<void>
+    ) =>
+      check(`saveFenced: ${title}`, async (assert) => {
+        const store = await createStore()
+        if (isFenced(store)) await run(assert, store, newKey())
+      })
+
+    checkFenced(
+      'locks like save, for others that have a token or none',
+      async (assert, store, key) => {
+        const token = await store.saveFenced(key, 'one', 5000)
+        assert.isTrue(typeof token === 'bigint' && token > 0n && token <= Number.MAX_SAFE_INTEGER)
+        assert.deepEqual(await store.saveFenced(key, 'two', 5000), false)
+        assert.isFalse(await store.save(key, 'two', 5000))
+        assert.isTrue(await store.exists(key))
+        await assertNotOwned(() => store.delete(key, 'two'))
+        await store.extend(key, 'one', 10_000)
+        await store.delete(key, 'one')
+        assert.isFalse(await store.exists(key))
+        assert.isTrue(await store.save(key, 'two', 5000))
+        assert.deepEqual(await store.saveFenced(key, 'one', 5000), false)
+        await store.delete(key, 'two')
+      }
+    )
+
+    checkFenced(
+      'each token is greater, however the lease before has ended',
+      async (assert, store, key) => {
+        const tokens: (bigint | false)[] = []
+        tokens.push(await store.saveFenced(key, 'released', 5000))
+        await store.delete(key, 'released')
+        tokens.push(await store.saveFenced(key, 'endless', null))
+        await store.forceDelete(key)
+        tokens.push(await store.saveFenced(key, 'expired', 200))
+        await sleep(300)
+        tokens.push(await store.saveFenced(key, 'after', 5000))
+        await store.delete(key, 'after')
+        await store.save(key, 'without', 5000)
+        await store.delete(key, 'without')
+        tokens.push(await store.saveFenced(key, 'last', 5000))
+        await store.delete(key, 'last')
+        for (const [index, token] of tokens.entries()) {
+          const before = tokens[index - 1] ?? 0n
+          assert.isTrue(token !== false && before !== false && token > before)
+        }
+      }
+    )
+
+    checkFenced('of many at the same time one gets the lock', async (assert, store, key) => {
+      const tries = Array.from({ length: 20 }, (_, index) =>
+        store.saveFenced(key, `owner-${index}`, 5000)
+      )
+      const saved = await Promise.all(tries)
+      assert.deepEqual(saved.filter((token) => token !== false).length, 1)
+      await store.forceDelete(key)
     })
 
     check('lock: waits until the holder releases', async (assert) => {
@@ -264,6 +326,10 @@ export function registerStoreTestSuite(options: StoreTestSuiteOptions): void {
       assert.isNull(restored.getRemainingTime())
     })
   })
+}
+
+function isFenced(store: LockStore): store is FencedStore {
+  return typeof store.saveFenced === 'function'
 }
 
 /** A store may throw the error of this package or of any other that bears the same code. */

@@ -1,17 +1,23 @@
+import { resolveAutoExtend } from './auto_extend.js'
 import { recognizeCopies } from './copies.js'
 import { engineOf } from './engine/resolve.js'
 import { InvalidArgumentsException } from './errors.js'
 import { LockFactory } from './lock_factory.js'
 import type { Lock } from './lock.js'
 import { resolveRetry } from './retry.js'
+import { resolveClose } from './shutdown.js'
 import { assertStore, invalid } from './validation.js'
 import type {
+  AutoExtendOptions,
+  CloseOptions,
+  CreateLockOptions,
   Duration,
   LockStore,
   Logger,
   RetryConfig,
   SerializedLock,
   StoreFactory,
+  StoreStats,
 } from './types/main.js'
 
 /**
@@ -26,6 +32,8 @@ export interface VerrouConfig<KnownStores extends Record<string, StoreFactory>> 
   logger?: Logger
   /** Retry defaults for all locks. */
   retry?: RetryConfig
+  /** Whether leases are extended while they are held, for all locks; see `LockAcquireOptions.autoExtend`. */
+  autoExtend?: boolean | AutoExtendOptions
 }
 
 /**
@@ -45,6 +53,7 @@ export class Verrou<KnownStores extends Record<string, StoreFactory>> {
   constructor(config: VerrouConfig<KnownStores>) {
     assertConfig(config)
     resolveRetry(config.retry)
+    resolveAutoExtend(config.autoExtend)
     this.#config = config
   }
 
@@ -61,10 +70,12 @@ export class Verrou<KnownStores extends Record<string, StoreFactory>> {
 
     const made = this.#makeStore(name)
     const factory = new LockFactory(made, {
+      name: String(name),
       retry: this.#config.retry,
       logger: this.#config.logger,
+      autoExtend: this.#config.autoExtend,
     })
-    if (this.#closing !== undefined) factory.close()
+    if (this.#closing !== undefined) void factory.close()
     this.#factories.set(name, factory)
     this.#stores.push(made)
     return factory
@@ -73,8 +84,8 @@ export class Verrou<KnownStores extends Record<string, StoreFactory>> {
   /**
    * Makes a lock on the default store; see `LockFactory.createLock`.
    */
-  createLock(name: string, ttl?: Duration): Lock {
-    return this.use().createLock(name, ttl)
+  createLock(name: string, ttl?: Duration, options?: CreateLockOptions): Lock {
+    return this.use().createLock(name, ttl, options)
   }
 
   /**
@@ -85,15 +96,38 @@ export class Verrou<KnownStores extends Record<string, StoreFactory>> {
   }
 
   /**
-   * Ends waiting acquires with E_LOCK_CLOSED and refuses new ones, then closes the connections of the stores. Locks that
-   * are held can still be released (a store on a server connects again for it), and a second call does nothing.
+   * What is known in this process of waits and leases, by the names of the stores that have been used; see
+   * `LockFactory.stats`.
    */
-  close(): Promise<void> {
-    return (this.#closing ??= this.#close())
+  stats(): { [Name in keyof KnownStores]?: StoreStats } {
+    const stats: { [Name in keyof KnownStores]?: StoreStats } = {}
+    for (const [name, factory] of this.#factories) stats[name] = factory.stats()
+    return stats
   }
 
-  async #close(): Promise<void> {
-    for (const factory of this.#factories.values()) factory.close()
+  /**
+   * Ends waiting acquires with E_LOCK_CLOSED and refuses new ones, at once; then closes the connections of the stores. Locks
+   * that are held can still be released (a store on a server connects again for it); with `release` that is done here,
+   * before the connections are closed. What is closed already stays so.
+   *
+   * @returns Resolves when everything is closed
+   * @throws InvalidArgumentsException if an option can't be used
+   */
+  close(options?: CloseOptions): Promise<void> {
+    try {
+      const { release } = resolveClose(options)
+      if (release || this.#closing === undefined)
+        this.#closing = this.#close(options, this.#closing)
+      return this.#closing
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  async #close(options: CloseOptions | undefined, before: Promise<void> | undefined) {
+    // All of them, before any of them is waited for.
+    const closing = [...this.#factories.values()].map((factory) => factory.close(options))
+    await Promise.all([...closing, before])
     // A connection that can't be closed properly is gone all the same.
     await Promise.allSettled(this.#stores.map(async (store) => engineOf(store).disconnect?.()))
   }

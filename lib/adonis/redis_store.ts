@@ -3,7 +3,7 @@ import { RedisStore } from '../drivers/redis.js'
 import { Origin } from '../drivers/redis/origin.js'
 import { InvalidArgumentsException } from '../errors.js'
 import type { RedisConnection, RedisStoreOptions } from '../types/main.js'
-import type { ConfigProviderApp } from './types.js'
+import type { ConfigProviderApp, RedisStoreConfig } from './types.js'
 
 /** `config/redis.ts`, as far as anything of it is needed before it is translated. */
 interface RedisConfig {
@@ -20,13 +20,14 @@ interface RedisManager {
  * The factory of the store that uses a connection of `config/redis.ts`. The settings are taken from there; the connection
  * itself isn't asked for, so it isn't made either, unless its settings can't be carried over.
  *
- * @param connectionName - The default connection unless given
+ * The default connection unless `connectionName` is given.
+ *
  * @throws InvalidArgumentsException if there is no such connection, or if no lock can be taken over it; with the code
  * E_LOCK_STORE_UNAVAILABLE if the app has no connections at all
  */
 export async function resolveRedisStore(
   app: ConfigProviderApp,
-  connectionName?: string
+  { connectionName, fencing }: RedisStoreConfig = {}
 ): Promise<{ factory: () => RedisStore }> {
   const config = (await app.container.make('config')) as { get(key: string): unknown }
   const { connection, connections } = (config.get('redis') ?? {}) as RedisConfig
@@ -52,11 +53,12 @@ export async function resolveRedisStore(
     )
   }
 
-  const origin = Origin.ofConfig(connections[name], async () => {
+  const source = async () => {
     // Each time anew: the manager makes another one when a connection has been closed.
     const manager = (await app.container.make('redis')) as RedisManager
     return manager.connection(name).ioConnection
-  })
+  }
+  const origin = Origin.ofConfig(connections[name], source, fencing)
   // Its settings have been read already; only this package makes a store that way.
   return { factory: () => new RedisStore(origin as unknown as RedisStoreOptions) }
 }

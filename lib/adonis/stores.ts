@@ -41,7 +41,7 @@ export const stores = {
   redis(config: RedisStoreConfig = {}): ConfigProvider<StoreFactory> {
     return createProvider(async (app) => {
       const { resolveRedisStore } = await import('./redis_store.js')
-      return { driver: await resolveRedisStore(app, config.connectionName) }
+      return { driver: await resolveRedisStore(app, config) }
     })
   },
 

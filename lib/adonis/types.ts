@@ -6,9 +6,16 @@
  */
 
 import type { Verrou } from '../verrou.js'
-import type { DatabaseTableOptions, RetryConfig, StoreFactory } from '../types/main.js'
+import type {
+  AutoExtendOptions,
+  DatabaseTableOptions,
+  RedisFencingOptions,
+  RetryConfig,
+  StoreFactory,
+} from '../types/main.js'
 
 export * from '../types/main.js'
+export type * from '../types/diagnostics.js'
 
 /**
  * What a config provider may use of the app that it is resolved in. AdonisJS's `ApplicationService` has it.
@@ -48,6 +55,15 @@ export interface LockConfig<KnownStores extends KnownStoresConfig> {
 
   /** Retry defaults for the locks of all stores. */
   retry?: RetryConfig
+  /** Whether leases are extended while they are held, for all locks; see `LockAcquireOptions.autoExtend`. */
+  autoExtend?: boolean | AutoExtendOptions
+  /**
+   * Whether the app's emitter emits `lock:acquired`, `lock:refused`, `lock:extended`, `lock:released` and `lock:lost`, for all
+   * locks of the process.
+   *
+   * @default false
+   */
+  events?: boolean
 }
 
 /**
@@ -80,7 +96,7 @@ export interface LockService extends Verrou<DeclaredStores> {}
 /**
  * Options of a store that keeps its locks in Redis, in an AdonisJS app.
  */
-export interface RedisStoreConfig {
+export interface RedisStoreConfig extends RedisFencingOptions {
   /**
    * A connection of `config/redis.ts`.
    *

@@ -9,7 +9,7 @@ import type { RawOptions } from './translation/values.js'
 export { KyselyAdapter } from './database/kysely_adapter.js'
 export type { KyselyConnection, KyselyOptions } from '../types/main.js'
 
-const OPTIONS = ['tableName', 'schemaName', 'autoCreateTable', 'commandTimeout']
+const OPTIONS = ['tableName', 'schemaName', 'autoCreateTable', 'fencing', 'commandTimeout']
 
 /**
  * A factory of stores in the database of a Kysely instance, over which they send their statements. What `factory` makes asks

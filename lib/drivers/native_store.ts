@@ -7,12 +7,12 @@ import { noopLogger } from '../logger.js'
 import { assertKey, invalid } from '../validation.js'
 import type { Logger, LockStore } from '../types/main.js'
 
-const METHODS = ['save', 'delete', 'forceDelete', 'exists', 'extend'] as const
+const METHODS = ['save', 'saveFenced', 'delete', 'forceDelete', 'exists', 'extend'] as const
 
 /** The engine of a store on a server: what it is asked for besides the locks themselves. */
 export interface StoreEngineOnServer extends LockEngine {
   /** One try, without waiting. `ttl` is in milliseconds, 0 for no expiry. */
-  attempt(key: string, owner: string, ttl: number): Promise<Lease | null>
+  attempt(key: string, owner: string, ttl: number, fenced?: boolean): Promise<Lease | null>
   /** Sets who hears what a person should know of the connection. */
   onNotice(listener: (text: string) => void): void
 }
@@ -22,6 +22,8 @@ export interface NativeStoreParts {
   engine?: StoreEngineOnServer
   /** The same locks over a connection of the app. */
   connection?: LockStore
+  /** Whether locks are fenced unless they say otherwise. */
+  fencing: boolean
   /** What the user should know, each a sentence without a full stop. */
   remarks: string[]
   /** The kind of the store in the log. */
@@ -38,6 +40,8 @@ const warned = new Set<string>()
  * carried over.
  */
 export abstract class NativeStore implements LockStore {
+  /** Whether locks are fenced unless they say otherwise. */
+  readonly fencing: boolean
   readonly #engine: StoreEngineOnServer | undefined
   readonly #connection: LockStore | undefined
   readonly #name: string
@@ -47,7 +51,9 @@ export abstract class NativeStore implements LockStore {
   /** Where it is told; nowhere yet, as long as nobody uses the store. */
   #logger: Logger | undefined
 
-  protected constructor({ engine, connection, remarks, name, warning }: NativeStoreParts) {
+  protected constructor(parts: NativeStoreParts) {
+    const { engine, connection, fencing, remarks, name, warning } = parts
+    this.fencing = fencing
     this.#engine = engine
     this.#connection = connection
     this.#name = name
@@ -75,6 +81,25 @@ export abstract class NativeStore implements LockStore {
       return this.#connection.save(key, owner, millis === ENDLESS ? null : millis)
     }
     return (await this.#engine!.attempt(encodeKey(key), owner, millis)) !== null
+  }
+
+  /**
+   * Like `save`, and takes a fencing token in the same step: one more than the last one of the key, or the microseconds since
+   * the Unix epoch by the server's clock if these are more.
+   *
+   * @param ttl - Milliseconds; `null` for no expiry
+   * @throws E_LOCK_STORAGE_ERROR if the server can't be asked
+   */
+  async saveFenced(key: string, owner: string, ttl: number | null): Promise<bigint | false> {
+    assertKey(key)
+    assertOwner(owner)
+    const millis = parseDuration(ttl, 'lock TTL')
+    this.#announce(noopLogger)
+    if (this.#connection) {
+      return this.#connection.saveFenced!(key, owner, millis === ENDLESS ? null : millis)
+    }
+    const lease = await this.#engine!.attempt(encodeKey(key), owner, millis, true)
+    return lease === null ? false : BigInt(lease.token!)
   }
 
   /**

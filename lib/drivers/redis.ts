@@ -9,6 +9,7 @@ import { Origin } from './redis/origin.js'
 export type {
   RedisClusterOptions,
   RedisConnection,
+  RedisFencingOptions,
   RedisServerOptions,
   RedisConnectionOptions,
   RedisStoreOptions,
@@ -32,8 +33,9 @@ export class RedisStore extends NativeStore {
    * @throws InvalidArgumentsException if the options can't be used
    */
   constructor(options: RedisStoreOptions) {
-    const { translation, source } = options instanceof Origin ? options : Origin.of(options)
-    const named = { name: 'redis', warning: 'LOQUET_REDIS_CONNECTION' }
+    const origin = options instanceof Origin ? options : Origin.of(options)
+    const { translation, source, fencing } = origin
+    const named = { name: 'redis', warning: 'LOQUET_REDIS_CONNECTION', fencing }
     if (translation.kind === 'native') {
       const { settings, keyPrefix, warnings } = translation
       super({

@@ -21,7 +21,10 @@ export const anchors = {
       ttl: 0,
       retry: { attempts: 1, delay: 0 },
       signal: undefined,
+      keep: null,
+      fenced: false,
       isFirst: false,
+      isTried: false,
       wantsLease: false,
     },
     () => {}

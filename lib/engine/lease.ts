@@ -1,4 +1,6 @@
-import type { ResolvedLockConfig } from '../types/main.js'
+import type { ResolvedAutoExtend, ResolvedLockConfig, StoreStats } from '../types/main.js'
+import type { Holdings } from './holdings.js'
+import type { LeaseLife } from './lease_life.js'
 
 /** The slot of a lease that is known by its owner's name only. */
 export const BY_NAME = -1
@@ -9,15 +11,26 @@ export const BY_NAME = -1
 export class Lease {
   /** Whether it was released through the object that holds it. */
   released = false
+  /** Whether a release has been asked for; it stays so if that fails, since nobody knows what has become of the lease. */
+  isLetGo = false
   /** When it ends by the wall clock, once somebody has asked; kept, so that the answer is always the same. */
   expirationTime: number | undefined = undefined
+  /** The fencing token, if the acquisition has asked for one. */
+  token: number | undefined = undefined
+  /** What somebody wants to hear of it, or who extends it. Most leases have none. */
+  life: LeaseLife | undefined = undefined
+  /** What `this` is in the `run` that acquired it. */
+  frame: object | undefined = undefined
+  /** The one that was granted before it, and whether it has a place in the table; both belong to `Holdings`. */
+  older: Lease | undefined = undefined
+  holdings: Holdings | undefined = undefined
 
   /**
    * @param key - What is locked, encoded
    * @param owner - The identity of the acquisition; a lock in memory gets one only when somebody asks
    * @param endsAt - When it ends, in milliseconds of the addon's monotonic clock; `Infinity` for never
    * @param slot - The lease's place in a native store, or {@link BY_NAME}
-   * @param serial - The number of the acquisition in a native store
+   * @param serial - The number of the acquisition in a native store: its fencing token, if one was asked for
    */
   constructor(
     readonly key: string,
@@ -31,6 +44,31 @@ export class Lease {
   extendTo(endsAt: number): void {
     this.endsAt = endsAt
     this.expirationTime = undefined
+    this.life?.extended()
+  }
+
+  /** It may have been made to end then, or will be, whether anybody hears of that or not. */
+  shortenTo(endsAt: number): void {
+    if (endsAt < this.endsAt) this.extendTo(endsAt)
+  }
+
+  /** When it ends, as far as is known by now: another thread may have extended it, or lost it. */
+  get currentEnd(): number {
+    return this.life?.keeper?.endsAt() ?? this.endsAt
+  }
+
+  /** It was released through the object that holds it. */
+  release(): void {
+    this.released = true
+    this.isLetGo = true
+    this.leave()
+    this.life?.end()
+  }
+
+  /** It is held no longer, or not by this process. */
+  leave(): void {
+    this.holdings?.drop(this)
+    this.holdings = undefined
   }
 }
 
@@ -40,11 +78,26 @@ export const SETTLED: unique symbol = Symbol.for('loquet.settled')
 /** Under which settings a lock was made; all locks of one factory have the same. */
 export const SCOPE: unique symbol = Symbol.for('loquet.scope')
 
+/** What engines ask of a scope. */
+export interface ScopeOfLocks {
+  /** What the store is called. */
+  readonly storeName?: string | undefined
+}
+
+/** One acquisition of a lock, for those who have the lease: see `HeldLock`. */
+export const RELEASE: unique symbol = Symbol.for('loquet.release')
+export const EXTEND: unique symbol = Symbol.for('loquet.extend')
+
+/** The fencing token, as users see it. */
+export function tokenOf(lease: Lease | null): bigint | null {
+  return lease?.token === undefined ? null : BigInt(lease.token)
+}
+
 /**
  * Whoever acquires: told synchronously, so that what the lock says about itself is true before any promise callback.
  */
 export interface Acquirer {
-  readonly [SCOPE]: object
+  readonly [SCOPE]: ScopeOfLocks
 
   /**
    * @param lease - The lease, or `null` if there is none
@@ -65,8 +118,14 @@ export interface AcquireRequest {
   ttl: number
   retry: ResolvedLockConfig['retry']
   signal: AbortSignal | undefined
+  /** How long the lease is extended by itself; `null` if it isn't. */
+  keep: ResolvedAutoExtend | null
+  /** Whether the lease gets a fencing token. */
+  fenced: boolean
   /** Whether the lease would be the one that bears the owner that the lock has shown. */
   isFirst: boolean
+  /** Whether {@link LockEngine.tryNow} has been refused just now. */
+  isTried: boolean
   /** Whether the promise resolves to the lease (or `null`) instead of a boolean. */
   wantsLease: boolean
 }
@@ -79,6 +138,17 @@ export type Waited = boolean | Lease | null
  * without a promise.
  */
 export interface LockEngine {
+  /**
+   * One try that is answered at once, where the store can do that; in turn if the caller would wait. What isn't got is asked for
+   * again by {@link acquire}.
+   */
+  tryNow?(
+    key: string,
+    owner: string | undefined,
+    ttl: number,
+    inTurn: boolean,
+    fenced: boolean
+  ): Lease | null
   /**
    * Acquires, waiting in line unless `retry.attempts` is 1. What can be answered at once is returned; a promise tells
    * `acquirer` before it settles.
@@ -98,6 +168,8 @@ export interface LockEngine {
   nameOf(lease: Lease, name?: string): string
   /** Ends the waits of the locks that were made under these settings, with E_LOCK_CLOSED. */
   close(scope: object): void
+  /** What has been counted so far. */
+  stats(): StoreStats
   /** Closes the connection of the store, if it has one; what is asked for later connects again. */
   disconnect?(): Promise<void>
 }

@@ -2,6 +2,8 @@ import { E_LOCK_CLOSED, E_LOCK_NOT_OWNED } from '../errors.js'
 import { decodeKey } from '../key.js'
 import { Lease } from './lease.js'
 import type { AcquireRequest, LockEngine, Waited } from './lease.js'
+import { KeptAcquirer } from './lease_life.js'
+import { NativeLeash } from './native_leash.js'
 import { AbortableWait, Wait } from './wait.js'
 import {
   environment,
@@ -13,7 +15,9 @@ import {
   ticketsOf,
 } from '../native.js'
 import { newOwner } from '../owner.js'
+import { noStats, toStats } from './stats.js'
 import type { Ticketed } from '../native.js'
+import type { StoreStats } from '../types/main.js'
 
 /** Gives a connection back when its engine is garbage. */
 const abandoned = new FinalizationRegistry((server: number) => {
@@ -24,7 +28,7 @@ const abandoned = new FinalizationRegistry((server: number) => {
 const ignore = () => {}
 
 /** What a command other than an acquire ends with. */
-type Answer = number | boolean | undefined
+type Answer = number | boolean | Lease | undefined
 
 /**
  * Something that was asked of a server, other than to acquire.
@@ -65,6 +69,26 @@ class Asked implements Ticketed {
 }
 
 /**
+ * A try to acquire, which ends with a lease.
+ */
+class Tried extends Asked {
+  constructor(
+    readonly claim: { key: string; owner: string; fenced: boolean },
+    resolve: (answer: Answer) => void,
+    reject: (reason: unknown) => void
+  ) {
+    super(resolve, reject)
+  }
+
+  override granted(slot: number, serial: number, endsAt: number): void {
+    const { key, owner, fenced } = this.claim
+    const lease = new Lease(key, owner, endsAt, slot, serial)
+    if (fenced) lease.token = serial
+    this.resolve(lease)
+  }
+}
+
+/**
  * The engine of a store on a server, over a native connection: queue, deadlines, commands and answers are native, on a
  * thread of their own. Here are only the promises.
  */
@@ -80,6 +104,8 @@ export class ServerEngine implements LockEngine {
   readonly #waiting = new Set<number>()
   #onNotice: (text: string) => void = ignore
   #noticesTold = 0
+  /** How many leases are extended over the connection. */
+  #kept = 0
 
   /**
    * Connects to nothing yet.
@@ -103,14 +129,37 @@ export class ServerEngine implements LockEngine {
   /**
    * One try, without waiting.
    */
-  async attempt(key: string, owner: string, ttl: number): Promise<Lease | null> {
-    const endsAt = await this.#ask((server, ticket) =>
-      hot.serverAcquire(server, this.#fullKey(key), owner, ttl, 1, 0, -1, ticket)
+  async attempt(key: string, owner: string, ttl: number, fenced = false): Promise<Lease | null> {
+    const flag = fenced ? 1 : 0
+    const lease = await this.#ask(
+      (server, ticket) =>
+        hot.serverAcquire(server, this.#fullKey(key), owner, ttl, 1, 0, -1, ticket, flag),
+      (resolve, reject) => new Tried({ key, owner, fenced }, resolve, reject)
     )
-    return typeof endsAt === 'number' ? new Lease(key, owner, endsAt) : null
+    return lease instanceof Lease ? lease : null
   }
 
   acquire(request: AcquireRequest): Promise<Waited> {
+    const { keep } = request
+    if (keep === null || request.ttl === 0) return this.#acquire(request)
+    this.#kept++
+    const leash = new NativeLeash(keep, () => {
+      this.#kept--
+      // In a moment: a release that follows goes over the same connection.
+      queueMicrotask(() => this.#settled(-1))
+    })
+    const acquirer = new KeptAcquirer(
+      request.acquirer,
+      (lease) => leash.attach(lease),
+      () => leash.stop()
+    )
+    return this.#acquire({ ...request, acquirer }, leash.number)
+  }
+
+  /**
+   * @param leash - The number of a native leash, if the lease is to be extended
+   */
+  #acquire(request: AcquireRequest, leash?: number): Promise<Waited> {
     // Whoever has closed asks for nothing: somebody else uses the store too.
     this.#isRetired = false
     return new Promise<Waited>((settle) => {
@@ -120,7 +169,7 @@ export class ServerEngine implements LockEngine {
         this.#settled(ticket)
       }
       const owner = (request.owner ??= newOwner())
-      const { ttl, retry, signal } = request
+      const { ttl, retry, signal, fenced } = request
       const server = this.#open()
       const wait =
         signal === undefined
@@ -140,11 +189,27 @@ export class ServerEngine implements LockEngine {
       const { attempts, delay, timeout = -1 } = retry
       const key = this.#fullKey(request.key)
       try {
-        hot.serverAcquire(server, key, owner, ttl, attempts, delay, timeout, ticket)
+        if (leash === undefined) {
+          const flag = fenced ? 1 : 0
+          hot.serverAcquire(server, key, owner, ttl, attempts, delay, timeout, ticket, flag)
+        } else {
+          const { serverAcquireKept } = native
+          serverAcquireKept(
+            server,
+            key,
+            owner,
+            ttl,
+            attempts,
+            delay,
+            timeout,
+            ticket,
+            fenced,
+            leash
+          )
+        }
       } catch (error) {
-        this.#waiting.delete(ticket)
         giveBackTicket(ticket)
-        throw error
+        wait.failed(error)
       }
     })
   }
@@ -152,7 +217,7 @@ export class ServerEngine implements LockEngine {
   release(lease: Lease): Promise<void> {
     return this.#ask((server, ticket) => {
       const key = this.#fullKey(lease.key)
-      hot.serverRelease(server, key, this.nameOf(lease), lease.endsAt, ticket)
+      hot.serverRelease(server, key, this.nameOf(lease), lease.currentEnd, ticket)
     }) as Promise<void>
   }
 
@@ -186,14 +251,21 @@ export class ServerEngine implements LockEngine {
     native.serverDismiss(this.#server, tickets)
   }
 
+  /** Nothing is counted while there is no connection. */
+  stats(): StoreStats {
+    if (this.#server === undefined) return noStats()
+    const figures = native.serverFigures(this.#server, this.#keyPrefix)
+    return toStats(figures, (key) => key.slice(this.#keyPrefix.length))
+  }
+
   /**
-   * Gives the connection back, or leaves that to the last of those who still wait for somebody else. It is closed when
-   * nobody else in the process uses it; what happens later connects again.
+   * Gives the connection back, or leaves that to the last of those who still wait for somebody else, or whose lease is
+   * extended over it. It is closed when nobody else in the process uses it; what happens later connects again.
    */
   async disconnect(): Promise<void> {
     this.#isRetired = true
     const server = this.#server
-    if (server === undefined || this.#waiting.size > 0) return
+    if (server === undefined || this.#waiting.size > 0 || this.#kept > 0) return
     this.#server = undefined
     abandoned.unregister(this)
     await new Promise((resolve, reject) => {
@@ -207,10 +279,14 @@ export class ServerEngine implements LockEngine {
     return this.#keyPrefix + decodeKey(key)
   }
 
-  #ask(submit: (server: number, ticket: number) => void): Promise<Answer> {
+  #ask(
+    submit: (server: number, ticket: number) => void,
+    holder: (...settle: ConstructorParameters<typeof Asked>) => Asked = (...settle) =>
+      new Asked(...settle)
+  ): Promise<Answer> {
     const answer = new Promise<Answer>((resolve, reject) => {
       const server = this.#open()
-      const ticket = takeTicket(new Asked(resolve, reject))
+      const ticket = takeTicket(holder(resolve, reject))
       try {
         submit(server, ticket)
       } catch (error) {

@@ -1,13 +1,17 @@
 import { E_LOCK_NOT_OWNED } from '../errors.js'
 import { DeadlineTimer } from './deadline_timer.js'
-import { BY_NAME, Lease } from './lease.js'
+import { BY_NAME, Lease, SCOPE } from './lease.js'
 import type { AcquireRequest, LockEngine, Waited } from './lease.js'
+import { KeptAcquirer, LeaseLife } from './lease_life.js'
+import { ScriptKeeper } from './script_keeper.js'
 import { AbortableWait, Wait } from './wait.js'
 import type { Settle } from './wait.js'
 import {
   DEADLINE,
   DONE,
   ENDS_AT,
+  FENCED,
+  IN_TURN,
   SERIAL,
   SLOT,
   WAITER_INDEX,
@@ -24,9 +28,14 @@ import {
   ticketsOf,
 } from '../native.js'
 import { newOwner } from '../owner.js'
+import { toStats } from './stats.js'
+import type { ResolvedAutoExtend, StoreStats } from '../types/main.js'
 
 /** No more often than this, in milliseconds, the memory of expired leases is freed. */
 const SWEEP_PAUSE = 1000
+
+/** A lease that is extended ends in so many milliseconds at most, should the process live on without its holder. */
+const LONGEST_KEPT = 3_600_000
 
 /** Frees a native lock space when its engine is garbage. */
 const abandoned = new FinalizationRegistry((space: number) => native.dropSpace(space))
@@ -41,6 +50,7 @@ export class SpaceEngine implements LockEngine {
   readonly namesOwners = false
   readonly #space: number
   readonly #timer: DeadlineTimer
+  #keeper: ScriptKeeper | undefined
   #isSweeping = false
 
   /**
@@ -66,17 +76,44 @@ export class SpaceEngine implements LockEngine {
   }
 
   /**
-   * One try, without waiting and without regard to those who wait.
+   * One try, without waiting; without regard to those who wait unless it is made `inTurn`.
    */
-  attempt(key: string, owner: string | undefined, ttl: number): Lease | null {
-    return this.#attempt(key, owner, ttl, 0)
+  tryNow(
+    key: string,
+    owner: string | undefined,
+    ttl: number,
+    inTurn: boolean,
+    fenced: boolean
+  ): Lease | null {
+    const manner = (inTurn ? IN_TURN : 0) | (fenced ? FENCED : 0)
+    const status = hot.acquire(this.#space, key, ttl, manner, owner)
+    let lease: Lease | null = null
+    if ((status & DONE) !== 0) {
+      lease = new Lease(key, owner, numbers[ENDS_AT], numbers[SLOT], numbers[SERIAL])
+      if (fenced) lease.token = lease.serial
+      if (!this.#isSweeping) this.#sweepLater(lease.endsAt)
+    }
+    if (status > DONE) deliver(status)
+    return lease
   }
 
   acquire(request: AcquireRequest): Lease | null | Promise<Waited> {
-    const { key, owner, ttl, retry, signal } = request
-    if (retry.attempts === 1) return this.#attempt(key, owner, ttl, 0)
-    const lease = this.#attempt(key, owner, ttl, 1)
-    if (lease !== null) return lease
+    const { keep, ttl } = request
+    if (keep === null || ttl === 0) return this.#acquire(request)
+    const { storeName } = request.acquirer[SCOPE]
+    const keepIt = (lease: Lease) => this.#keep(lease, ttl, keep, storeName)
+    const acquirer = new KeptAcquirer(request.acquirer, keepIt)
+    const acquired = this.#acquire({ ...request, acquirer })
+    if (acquired instanceof Lease) keepIt(acquired)
+    return acquired
+  }
+
+  #acquire(request: AcquireRequest): Lease | null | Promise<Waited> {
+    const { key, owner, ttl, retry, signal, fenced } = request
+    if (!request.isTried) {
+      const lease = this.tryNow(key, owner, ttl, retry.attempts > 1, fenced)
+      if (lease !== null || retry.attempts === 1) return lease
+    }
 
     let settle!: Settle
     const promise = new Promise<Waited>((resolve) => {
@@ -104,22 +141,26 @@ export class SpaceEngine implements LockEngine {
     // Bits beyond DONE tell that somebody waited.
     if (status > DONE || lease.slot === BY_NAME) this.#finish(status)
     if ((status & DONE) === 0) throw new E_LOCK_NOT_OWNED()
+    // Somebody has restored the lock: if it is kept here, its holder hears of it.
+    if (lease.slot === BY_NAME) this.#keeper?.suspect(lease.key)
   }
 
   extend(lease: Lease, ttl: number): void {
+    this.#extend(lease, ttl)
+    this.#keeper?.extendedByHand(lease, lease.endsAt)
+  }
+
+  #extend(lease: Lease, ttl: number): void {
     const status =
       lease.slot === BY_NAME
         ? native.extendOwner(this.#space, lease.key, this.nameOf(lease), ttl)
         : native.extendLease(this.#space, lease.slot, lease.serial, ttl)
-    const endsAt = numbers[ENDS_AT]
-    this.#finish(status)
-    if ((status & DONE) === 0) throw new E_LOCK_NOT_OWNED()
-    lease.extendTo(endsAt)
-    this.#sweepLater(endsAt)
+    this.#extended(lease, status)
   }
 
   forceRelease(key: string): void {
     this.#finish(native.forceDelete(this.#space, key))
+    this.#keeper?.suspect(key)
   }
 
   exists(key: string): boolean {
@@ -144,20 +185,34 @@ export class SpaceEngine implements LockEngine {
     return { leases, waiters }
   }
 
+  stats(): StoreStats {
+    return toStats(native.spaceFigures(this.#space))
+  }
+
   /** A deadline has come. */
   tick(): void {
     this.#finish(native.tick(this.#space))
   }
 
-  #attempt(key: string, owner: string | undefined, ttl: number, inTurn: 0 | 1): Lease | null {
-    const status = hot.acquire(this.#space, key, ttl, inTurn, owner)
-    let lease: Lease | null = null
-    if ((status & DONE) !== 0) {
-      lease = new Lease(key, owner, numbers[ENDS_AT], numbers[SLOT], numbers[SERIAL])
-      if (!this.#isSweeping) this.#sweepLater(lease.endsAt)
+  /**
+   * Nobody can lose a lease in memory but by the end of the process, so only the leash counts: the lease is made to last for
+   * as long as the event loop may be blocked. Half of it again goes by between two extensions.
+   */
+  #keep(lease: Lease, ttl: number, keep: ResolvedAutoExtend, storeName: string | undefined): void {
+    const span = Math.ceil(
+      Math.min(Math.max(ttl, keep.stall * 1.5), LONGEST_KEPT, Math.max(ttl, keep.max))
+    )
+    // The space knows, too: should this thread end, nobody has to wait for the end of the lease.
+    const status = native.keepLease(this.#space, lease.slot, lease.serial, span)
+    if ((status & DONE) === 0) {
+      // Granted by another thread so long ago that it is over.
+      this.#finish(status)
+      LeaseLife.of(lease).lose('expired')
+      return
     }
-    if (status > DONE) deliver(status)
-    return lease
+    this.#extended(lease, status)
+    this.#keeper ??= new ScriptKeeper(this, (kept, millis) => this.#extend(kept, millis))
+    this.#keeper.keep(lease, span, keep, storeName)
   }
 
   /** Stands in line. */
@@ -174,7 +229,8 @@ export class SpaceEngine implements LockEngine {
         retry.attempts,
         retry.delay,
         timeout,
-        ticket
+        ticket,
+        wait.isFenced
       )
     } catch (error) {
       giveBackTicket(ticket)
@@ -183,9 +239,14 @@ export class SpaceEngine implements LockEngine {
     if ((status & WAITING) === 0) {
       // Freed since the attempt, by an expiry or by another thread.
       giveBackTicket(ticket)
-      if ((status & DONE) !== 0) wait.granted(numbers[SLOT], numbers[SERIAL], numbers[ENDS_AT])
+      const [slot, serial, endsAt] = [numbers[SLOT], numbers[SERIAL], numbers[ENDS_AT]]
+      // First, since whoever is granted may call again.
+      this.#finish(status)
+      if ((status & DONE) !== 0) wait.granted(slot, serial, endsAt)
       else wait.refused()
-    } else if (wait instanceof AbortableWait) {
+      return
+    }
+    if (wait instanceof AbortableWait) {
       wait.index = numbers[WAITER_INDEX]
       wait.serial = numbers[WAITER_SERIAL]
       wait.ticket = ticket
@@ -198,6 +259,14 @@ export class SpaceEngine implements LockEngine {
     // Otherwise its settlement is under way, and brings the ticket back.
     if ((status & DONE) !== 0) giveBackTicket(ticket)
     this.#finish(status)
+  }
+
+  #extended(lease: Lease, status: number): void {
+    const endsAt = numbers[ENDS_AT]
+    this.#finish(status)
+    if ((status & DONE) === 0) throw new E_LOCK_NOT_OWNED()
+    lease.extendTo(endsAt)
+    this.#sweepLater(endsAt)
   }
 
   #finish(status: number): void {

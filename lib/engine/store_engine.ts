@@ -1,15 +1,20 @@
 import { E_LOCK_NOT_OWNED } from '../errors.js'
 import { decodeKey } from '../key.js'
+import { Crossings } from './crossings.js'
 import { DeadlineTimer } from './deadline_timer.js'
-import { BY_NAME, type Lease } from './lease.js'
+import { Fences } from './fences.js'
+import { BY_NAME, SCOPE, type Lease } from './lease.js'
 import type { AcquireRequest, LockEngine, Waited } from './lease.js'
+import { KeptAcquirer } from './lease_life.js'
+import { ScriptKeeper } from './script_keeper.js'
 import { AbortableWait, Wait } from './wait.js'
 import { isOutOfTime } from './out_of_time.js'
 import { environment, giveBackTicket, native, takeTicket, ticketsOf } from '../native.js'
 import { newOwner } from '../owner.js'
 import type { ShellEffect, ShellStep } from '#binding'
 import type { Ticketed } from '../native.js'
-import type { LockStore } from '../types/main.js'
+import { toStats } from './stats.js'
+import type { LockStore, StoreStats } from '../types/main.js'
 
 /** Frees a native engine when its store is garbage. */
 const abandoned = new FinalizationRegistry((shell: number) => native.dropShell(shell))
@@ -21,7 +26,10 @@ interface Thrown {
 
 /** A release that waits for the store. */
 class PendingRelease implements Ticketed {
+  isLoose = false
+
   constructor(
+    readonly releases: Lease,
     readonly released: () => void,
     readonly failed: (reason: unknown) => void
   ) {}
@@ -41,6 +49,11 @@ export class StoreEngine implements LockEngine {
   readonly #store: LockStore
   readonly #shell: number
   readonly #timer: DeadlineTimer
+  #keeper: ScriptKeeper | undefined
+  /** How often the store was called. */
+  #calls = 0
+  readonly #fences = new Fences()
+  readonly #crossings = new Crossings()
 
   constructor(store: LockStore) {
     this.#store = store
@@ -51,6 +64,16 @@ export class StoreEngine implements LockEngine {
   }
 
   acquire(request: AcquireRequest): Promise<Waited> {
+    const { keep, ttl } = request
+    if (keep === null) return this.#acquire(request)
+    const acquirer = new KeptAcquirer(request.acquirer, (lease) => {
+      this.#keeper ??= new ScriptKeeper(this, (kept, millis) => this.#extend(kept, millis))
+      this.#keeper.keep(lease, ttl, keep, request.acquirer[SCOPE].storeName)
+    })
+    return this.#acquire({ ...request, acquirer })
+  }
+
+  #acquire(request: AcquireRequest): Promise<Waited> {
     return new Promise<Waited>((resolve) => {
       request.owner ??= newOwner()
       const { key, owner, ttl, retry, signal } = request
@@ -59,6 +82,7 @@ export class StoreEngine implements LockEngine {
           ? new Wait(request, resolve)
           : new AbortableWait(request, signal, resolve, (aborted) => this.#cancel(aborted))
       const ticket = takeTicket(wait)
+      if (wait.isFenced) this.#fences.begin(key, owner)
       let step: ShellStep
       try {
         step = native.shellAcquire(
@@ -73,6 +97,7 @@ export class StoreEngine implements LockEngine {
         )
       } catch (error) {
         giveBackTicket(ticket)
+        this.#fences.end(wait)
         throw error
       }
       if (wait instanceof AbortableWait) {
@@ -85,28 +110,55 @@ export class StoreEngine implements LockEngine {
 
   release(lease: Lease): Promise<void> {
     return new Promise<void>((resolve, reject) => {
-      const ticket = takeTicket(new PendingRelease(resolve, reject))
+      const released = () => {
+        this.#keeper?.released(lease)
+        resolve()
+      }
+      const ticket = takeTicket(new PendingRelease(lease, released, reject))
       this.#perform(native.shellRelease(this.#shell, lease.key, this.nameOf(lease), ticket))
     })
   }
 
   extend(lease: Lease, ttl: number): void | Promise<void> {
-    const sentAt = native.now()
-    const extended = this.#store.extend(decodeKey(lease.key), this.nameOf(lease), ttl)
+    const wanted = native.now() + ttl
+    const extended = this.#extend(lease, ttl)
+    const note = () => this.#keeper?.extendedByHand(lease, wanted)
+    return extended === undefined ? note() : extended.then(note)
+  }
+
+  #extend(lease: Lease, ttl: number): void | Promise<void> {
+    this.#calls++
+    const owner = this.nameOf(lease)
+    const end = this.#crossings.begin(owner, native.now() + ttl)
     const note = () => {
-      lease.extendTo(sentAt + ttl)
-      this.#perform(native.shellExtended(this.#shell, lease.key, lease.endsAt))
+      lease.extendTo(end())
+      this.#perform(native.shellExtended(this.#shell, lease.key, owner, lease.endsAt))
     }
-    return isPromise(extended) ? extended.then(note) : note()
+    const fail = (reason: unknown) => {
+      end()
+      throw reason
+    }
+    let extended: void | Promise<void>
+    try {
+      extended = this.#store.extend(decodeKey(lease.key), owner, ttl)
+    } catch (reason) {
+      return fail(reason)
+    }
+    return isPromise(extended) ? extended.then(note, fail) : note()
   }
 
   forceRelease(key: string): void | Promise<void> {
+    this.#calls++
     const deleted = this.#store.forceDelete(decodeKey(key))
-    const note = () => this.#perform(native.shellWoken(this.#shell, key))
+    const note = () => {
+      this.#perform(native.shellWoken(this.#shell, key))
+      this.#keeper?.suspect(key)
+    }
     return isPromise(deleted) ? deleted.then(note) : note()
   }
 
   exists(key: string): boolean | Promise<boolean> {
+    this.#calls++
     return this.#store.exists(decodeKey(key))
   }
 
@@ -116,6 +168,11 @@ export class StoreEngine implements LockEngine {
 
   close(scope: object): void {
     this.#perform(native.shellDismiss(this.#shell, ticketsOf(scope)))
+  }
+
+  /** Each call of the store counts as a round trip; of its connections nothing is known. */
+  stats(): StoreStats {
+    return { ...toStats(native.shellFigures(this.#shell)), roundTrips: this.#calls }
   }
 
   /** A deadline has come. */
@@ -138,10 +195,14 @@ export class StoreEngine implements LockEngine {
     const { kind, id, owner = '' } = effect
     const key = decodeKey(effect.key ?? '')
     if (kind === 'settle') {
-      settle(giveBackTicket(id), effect, thrown)
+      this.#settle(giveBackTicket(id), effect, thrown)
     } else if (kind === 'save') {
+      const isFenced = this.#fences.has(effect.key!, owner)
       this.#ask(
-        () => this.#store.save(key, owner, effect.ttl || null),
+        () =>
+          isFenced
+            ? this.#saveFenced(effect.key!, owner, effect.ttl || null)
+            : this.#store.save(key, owner, effect.ttl || null),
         (saved) => native.shellSaved(this.#shell, id, Boolean(saved)),
         (reason) => native.shellSaved(this.#shell, id, undefined, isOutOfTime(reason))
       )
@@ -161,6 +222,7 @@ export class StoreEngine implements LockEngine {
     onThrown: (reason: unknown) => ShellStep
   ): void {
     let answer: T | Promise<T>
+    this.#calls++
     try {
       answer = call()
     } catch (reason) {
@@ -175,25 +237,31 @@ export class StoreEngine implements LockEngine {
     } else this.#perform(onAnswer(answer))
   }
 
-  #cancel({ index, serial, ticket }: AbortableWait): void {
-    giveBackTicket(ticket)
-    this.#perform(native.shellCancel(this.#shell, index, serial))
+  #saveFenced(encoded: string, owner: string, ttl: number | null): boolean | Promise<boolean> {
+    const [key, store] = [decodeKey(encoded), this.#store]
+    const take = (answer: bigint | false) => this.#fences.answered(encoded, owner, answer, store)
+    const answer = store.saveFenced!(key, owner, ttl)
+    return isPromise(answer) ? answer.then(take) : take(answer)
   }
-}
 
-function settle(
-  holder: Ticketed | undefined,
-  effect: ShellEffect,
-  thrown: Thrown | undefined
-): void {
-  if (holder instanceof PendingRelease) {
-    if (effect.outcome === 'released') holder.released()
-    else holder.failed(thrown === undefined ? new E_LOCK_NOT_OWNED() : thrown.reason)
-  } else if (holder instanceof Wait) {
-    if (effect.outcome === 'acquired') holder.granted(BY_NAME, 0, effect.endsAt ?? Infinity)
-    else if (effect.outcome === 'closed') holder.closed()
-    else if (effect.outcome === 'failed') holder.failed(thrown?.reason)
-    else holder.refused()
+  #settle(holder: Ticketed | undefined, effect: ShellEffect, thrown: Thrown | undefined): void {
+    if (holder instanceof PendingRelease) {
+      if (effect.outcome === 'released') holder.released()
+      else holder.failed(thrown === undefined ? new E_LOCK_NOT_OWNED() : thrown.reason)
+    } else if (holder instanceof Wait) {
+      const token = this.#fences.end(holder)
+      if (effect.outcome === 'acquired') {
+        holder.granted(BY_NAME, 0, effect.endsAt ?? Infinity, token)
+      } else if (effect.outcome === 'closed') holder.closed()
+      else if (effect.outcome === 'failed') holder.failed(thrown?.reason)
+      else holder.refused()
+    }
+  }
+
+  #cancel(wait: AbortableWait): void {
+    giveBackTicket(wait.ticket)
+    this.#fences.end(wait)
+    this.#perform(native.shellCancel(this.#shell, wait.index, wait.serial))
   }
 }
 

@@ -9,6 +9,7 @@ export type Settle = (value: Waited | Promise<never>) => void
 
 const IS_FIRST = 1
 const WANTS_LEASE = 2
+const IS_FENCED = 4
 
 /**
  * An acquire that waits. Kept small, for there may be a million of them: it has no `reject`, since resolving with a
@@ -20,7 +21,7 @@ export class Wait implements Ticketed {
   readonly #acquirer: Acquirer
   readonly #key: string
   readonly #owner: string | undefined
-  /** IS_FIRST, WANTS_LEASE: two booleans would be two words. */
+  /** IS_FIRST, WANTS_LEASE, IS_FENCED: three booleans would be three words. */
   readonly #flags: number
   readonly #settle: Settle
 
@@ -28,7 +29,10 @@ export class Wait implements Ticketed {
     this.#acquirer = request.acquirer
     this.#key = request.key
     this.#owner = request.owner
-    this.#flags = (request.isFirst ? IS_FIRST : 0) | (request.wantsLease ? WANTS_LEASE : 0)
+    this.#flags =
+      (request.isFirst ? IS_FIRST : 0) |
+      (request.wantsLease ? WANTS_LEASE : 0) |
+      (request.fenced ? IS_FENCED : 0)
     this.#settle = settle
   }
 
@@ -36,8 +40,23 @@ export class Wait implements Ticketed {
     return this.#acquirer[SCOPE]
   }
 
-  granted(slot: number, serial: number, endsAt: number): void {
+  /** The owner that it waits for, if it has a name yet. */
+  get owner(): string | undefined {
+    return this.#owner
+  }
+
+  get key(): string {
+    return this.#key
+  }
+
+  /** Whether the lease is to bear a fencing token. */
+  get isFenced(): boolean {
+    return (this.#flags & IS_FENCED) !== 0
+  }
+
+  granted(slot: number, serial: number, endsAt: number, token = serial): void {
     const lease = this.lease(slot, serial, endsAt)
+    if (this.isFenced) lease.token = token
     this.#acquirer[SETTLED](lease, (this.#flags & IS_FIRST) !== 0)
     this.#settle((this.#flags & WANTS_LEASE) !== 0 ? lease : true)
   }
@@ -103,11 +122,11 @@ export class AbortableWait extends Wait {
     onAbort(signal, this.#onAbort)
   }
 
-  override granted(slot: number, serial: number, endsAt: number): void {
+  override granted(slot: number, serial: number, endsAt: number, token?: number): void {
     if (this.#isAborted) this.#onUnwanted(this.lease(slot, serial, endsAt))
     else {
       this.#forget()
-      super.granted(slot, serial, endsAt)
+      super.granted(slot, serial, endsAt, token)
     }
   }
 

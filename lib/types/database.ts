@@ -19,6 +19,14 @@ export interface DatabaseOptions {
    * @default true
    */
   autoCreateTable?: boolean
+
+  /**
+   * Whether locks bear fencing tokens unless they say otherwise. The tokens are in a table beside that of the locks, whose name
+   * ends in `_fencing`; it is created like that of the locks, with the first fenced lock.
+   *
+   * @default false
+   */
+  fencing?: boolean
 }
 
 /**
@@ -39,6 +47,16 @@ export interface DatabaseAdapter {
   extendLock(key: string, owner: string, duration: number): Promise<number>
   /** Reads a lock. */
   getLock(key: string): Promise<{ owner: string; expiration: number | null } | undefined>
+  /**
+   * Inserts a lock or takes over an expired one, and gives it a fencing token in the same transaction: one more than the last
+   * token of the key, or the microseconds since the Unix epoch if these are more. Needed for fencing only.
+   *
+   * @param ttl - Milliseconds; `null` for no expiry
+   * @returns The token; `false` if somebody else holds the lock
+   */
+  saveFencedLock?(key: string, owner: string, ttl: number | null): Promise<bigint | false>
+  /** Creates the table of the tokens unless it exists; called before the first `saveFencedLock`. */
+  createFencingTableIfNotExists?(): Promise<void>
 }
 
 /**
@@ -134,7 +152,7 @@ export interface KyselyConnection {
  */
 export interface KyselyOptions extends Pick<
   DatabaseTableOptions,
-  'tableName' | 'autoCreateTable' | 'schemaName' | 'commandTimeout'
+  'tableName' | 'autoCreateTable' | 'fencing' | 'schemaName' | 'commandTimeout'
 > {
   /** All statements are sent over it. Its plugins see none of them, but they may change the name of the table. */
   connection: KyselyConnection

@@ -40,4 +40,12 @@ export interface DynamoDbOptions {
    * @default 5_000
    */
   commandTimeout?: number
+
+  /**
+   * Whether locks bear fencing tokens unless they say otherwise. The item of a fenced lock stays for a week after its
+   * release.
+   *
+   * @default false
+   */
+  fencing?: boolean
 }

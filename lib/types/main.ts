@@ -44,6 +44,26 @@ export interface LockStore {
    * Makes the lease end `duration` milliseconds from now if `owner` holds it, otherwise throws `E_LOCK_NOT_OWNED`.
    */
   extend(key: string, owner: string, duration: number): Promise<void> | void
+
+  /**
+   * Like `save`, and gives the acquisition a fencing token in the same step: a positive integer below 2^53 that is greater
+   * than every token of the key before, whoever held it, however their leases ended. The better of two candidates, one more
+   * than the last token and the microseconds since the Unix epoch, also is greater when the storage has lost the last token.
+   *
+   * Optional: without it the store's locks can't be fenced.
+   *
+   * @returns The token if the lock was acquired, `false` if somebody else holds it
+   */
+  saveFenced?(
+    key: string,
+    owner: string,
+    ttl: number | null
+  ): Promise<bigint | false> | bigint | false
+
+  /**
+   * Whether the locks of the store are fenced unless they say otherwise; then it has `saveFenced`.
+   */
+  readonly fencing?: boolean
 }
 
 /**
@@ -107,6 +127,75 @@ export interface LockAcquireOptions {
    * behind. Has no effect once the lock is acquired.
    */
   signal?: AbortSignal
+
+  /**
+   * Whether the lease is extended while it is held, and for how long at most. `true` means the factory's limits, or the
+   * usual ones. A lock without TTL needs no extension.
+   *
+   * @default The factory's setting; without one, `false`
+   */
+  autoExtend?: boolean | AutoExtendOptions
+}
+
+/**
+ * The leash of a lease that is extended while it is held.
+ */
+export interface AutoExtendOptions {
+  /**
+   * How long the lease may last in all, from its grant on; `null` for as long as it is held.
+   *
+   * @default '1h'
+   */
+  max?: Duration
+
+  /**
+   * How long the event loop may be busy with one thing: after that the lease is not extended until the event loop turns
+   * again, so that a process that hangs doesn't hold a lock for ever. `null` for as long as it likes.
+   *
+   * @default '1m'
+   */
+  stall?: Duration
+}
+
+/**
+ * Settings of automatic extension after validation: milliseconds, `Infinity` for no limit.
+ */
+export interface ResolvedAutoExtend {
+  max: number
+  stall: number
+}
+
+/**
+ * Options of `createLock`.
+ */
+export interface CreateLockOptions {
+  /**
+   * Whether each acquisition gets a fencing token.
+   *
+   * @default The factory's setting; without one, the store's
+   */
+  fencing?: boolean
+}
+
+/**
+ * Options of `Verrou.close` and `LockFactory.close`.
+ */
+export interface CloseOptions {
+  /**
+   * Whether what is held by locks of this manager is released. Their signals are aborted with E_LOCK_LOST, its reason is
+   * `closed`. Locks that were restored with `restoreLock` belong to whoever acquired them.
+   *
+   * @default false
+   */
+  release?: boolean
+
+  /**
+   * How long that may take; `null` for as long as it takes. What couldn't be released by then is logged with its key and left
+   * to its TTL.
+   *
+   * @default '5s'
+   */
+  timeout?: Duration
 }
 
 /**
@@ -127,10 +216,16 @@ export interface Logger {
  * Options of `new LockFactory`.
  */
 export interface LockFactoryOptions {
+  /** What the store is called in what is told of its locks; the name of its class unless given. */
+  name?: string
   /** Retry defaults for the locks of this factory. */
   retry?: RetryConfig
   /** Where to log; a child with `pkg: 'loquet'` is made of it. Nothing is logged without it. */
   logger?: Logger
+  /** Whether leases are extended while they are held; see {@link LockAcquireOptions.autoExtend}. */
+  autoExtend?: boolean | AutoExtendOptions
+  /** Whether the locks of this factory have fencing tokens; the store's setting unless given. */
+  fencing?: boolean
 }
 
 /**
@@ -146,6 +241,9 @@ export interface ResolvedLockConfig {
     timeout?: number
   }
   logger: Logger
+  /** `null` or missing: leases are not extended. */
+  autoExtend?: ResolvedAutoExtend | null
+  fencing?: boolean
 }
 
 /**
@@ -236,9 +334,22 @@ export interface RedisServerOptions {
 }
 
 /**
+ * What every redis store may be told, however its server is reached.
+ */
+export interface RedisFencingOptions {
+  /**
+   * Whether locks bear fencing tokens unless they say otherwise. The last token of a key stays on the server for 7 days after
+   * the last fenced acquisition.
+   *
+   * @default false
+   */
+  fencing?: boolean
+}
+
+/**
  * How a Redis cluster is reached; the form is that of `config/redis.ts` in AdonisJS.
  */
-export interface RedisClusterOptions {
+export interface RedisClusterOptions extends RedisFencingOptions {
   /** Some of its nodes; they tell the others. */
   clusters: { host: string; port: number | string }[]
   clusterOptions?: {
@@ -253,7 +364,7 @@ export interface RedisClusterOptions {
 /**
  * Options of a store that takes its settings from an ioredis instance.
  */
-export interface RedisConnectionOptions {
+export interface RedisConnectionOptions extends RedisFencingOptions {
   /** A `Redis` or a `Cluster` of ioredis. Its settings are read once; it may be connected or not. */
   connection: RedisConnection
 }
@@ -261,7 +372,7 @@ export interface RedisConnectionOptions {
 /**
  * Options of a store that has a URL, plain options, or both; the URL counts more.
  */
-export interface RedisUrlOptions extends RedisServerOptions {
+export interface RedisUrlOptions extends RedisServerOptions, RedisFencingOptions {
   /** `redis://`, or `rediss://` for TLS: `redis://user:password@host:6379/0` */
   url?: string
   connection?: undefined
@@ -274,3 +385,4 @@ export type RedisStoreOptions = RedisConnectionOptions | RedisUrlOptions | Redis
 
 export type * from './database.js'
 export type * from './dynamodb.js'
+export type * from './stats.js'

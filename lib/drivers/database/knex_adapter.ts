@@ -3,8 +3,10 @@ import type { KnexConnection } from '../../types/main.js'
 import { Name, Sql } from './sql.js'
 import { MYSQL, OTHER, POSTGRES, SQLITE } from './sql_dialects.js'
 import type { SqlDialect } from './sql_dialects.js'
-import { createStatement, TableAdapter } from './table_adapter.js'
-import type { RowValues, TableClient } from './table_adapter.js'
+import { createFencesStatement, createStatement } from './statements.js'
+import { TableAdapter } from './table_adapter.js'
+import { fencesOf } from './table_client.js'
+import type { FenceNames, RowValues, TableClient } from './table_client.js'
 
 /** Gives the knex instance for each statement, since the app may replace it. */
 export class KnexSource {
@@ -23,6 +25,7 @@ interface Query extends PromiseLike<unknown> {
 interface Knex {
   (table: unknown): Query
   raw(sql: string, bindings?: readonly unknown[]): PromiseLike<unknown>
+  transaction<T>(run: (transaction: Knex) => Promise<T>): Promise<T>
   readonly client: {
     dialect?: unknown
     config?: { wrapIdentifier?: (name: string, quote: (name: string) => string) => string }
@@ -86,11 +89,15 @@ class KnexClient implements TableClient {
   readonly key = new Name(['key'])
   readonly owner = new Name(['owner'])
   readonly expiration = new Name(['expiration'])
+  readonly fences: FenceNames
   readonly #knex: Knex
+  readonly #place: readonly string[]
 
   constructor(knex: Knex, place: readonly string[]) {
     const { dialect } = knex.client
     this.#knex = knex
+    this.#place = place
+    this.fences = { table: new Name(fencesOf(place)), key: this.key, token: new Name(['token']) }
     this.table = new Name(place)
     this.dialect =
       (typeof dialect === 'string' && Object.hasOwn(DIALECTS, dialect) && DIALECTS[dialect]) ||
@@ -118,15 +125,13 @@ class KnexClient implements TableClient {
     return Array.isArray(rows) ? rows : []
   }
 
-  async hasTable(): Promise<boolean> {
+  async hasTable({ parts }: Name): Promise<boolean> {
     const { findTable } = this.dialect
-    if (!findTable) return this.#schema().hasTable(this.table.parts.at(-1)!)
+    if (!findTable) return this.#schema().hasTable(parts.at(-1)!)
     const { config, wrapIdentifier } = this.#knex.client
     const written = (name: string) => config?.wrapIdentifier?.(name, asItIs) ?? name
-    const quoted = this.table.parts.map(
-      (name) => wrapIdentifier?.call(this.#knex.client, name) ?? name
-    )
-    const names = this.table.parts.map(written).reverse()
+    const quoted = parts.map((name) => wrapIdentifier?.call(this.#knex.client, name) ?? name)
+    const names = parts.map(written).reverse()
     const found = await this.query(findTable(quoted.join('.'), names))
     return found.length > 0
   }
@@ -138,6 +143,18 @@ class KnexClient implements TableClient {
       table.string('owner', 255).notNullable()
       table.bigint('expiration').nullable()
     })
+  }
+
+  async createFences(): Promise<unknown> {
+    if (this.dialect !== OTHER) return this.query(createFencesStatement(this))
+    return this.#schema().createTable(this.fences.table.parts.at(-1)!, (table) => {
+      table.string('key', 255).notNullable().primary()
+      table.bigint('token').notNullable()
+    })
+  }
+
+  transaction<T>(run: (client: TableClient) => Promise<T>): Promise<T> {
+    return this.#knex.transaction((inner) => run(new KnexClient(inner, this.#place)))
   }
 
   #rows(): Query {

@@ -2,19 +2,24 @@ import { recognizeCopies } from '../../copies.js'
 import type { KyselyConnection } from '../../types/main.js'
 import { dialectOf } from './kysely_dialects.js'
 import type { KyselyExecutor, OperationNode } from './kysely_dialects.js'
-import { Name, raw, Sql, sql } from './sql.js'
+import { Name, Sql, sql } from './sql.js'
 import type { SqlDialect } from './sql_dialects.js'
-import { createStatement, TableAdapter } from './table_adapter.js'
-import type { RowValues, TableClient } from './table_adapter.js'
+import { createFencesStatement, createStatement } from './statements.js'
+import { TableAdapter } from './table_adapter.js'
+import { fencesOf } from './table_client.js'
+import type { FenceNames, RowValues, TableClient } from './table_client.js'
 
 /** What is used of kysely, which isn't loaded here. */
 interface Kysely {
+  readonly isTransaction: boolean
+  transaction(): { execute<T>(run: (transaction: Kysely) => Promise<T>): Promise<T> }
   getExecutor(): KyselyExecutor
   executeQuery(query: unknown): Promise<{ rows: unknown[]; numAffectedRows?: bigint }>
   withoutPlugins(): Kysely
 }
 
 const COLUMNS = ['key', 'owner', 'expiration'] as const
+const FENCE_COLUMNS = ['key', 'token'] as const
 
 /** What plugins may keep results by. */
 const QUERY_ID = { queryId: 'loquet' }
@@ -56,13 +61,18 @@ class KyselyClient implements TableClient {
   readonly key: Name
   readonly owner: Name
   readonly expiration: Name
+  readonly fences: FenceNames
+  readonly #connection: Kysely
+  readonly #place: readonly string[]
   readonly #kysely: Kysely
 
   constructor(connection: Kysely, place: readonly string[]) {
     const executor = connection.getExecutor()
-    const [table, ...columns] = namesOf(executor, place)
-    this.table = table
-    ;[this.key, this.owner, this.expiration] = columns
+    ;[this.table, this.key, this.owner, this.expiration] = namesOf(executor, place, COLUMNS)
+    const [table, key, token] = namesOf(executor, fencesOf(place), FENCE_COLUMNS)
+    this.fences = { table, key, token }
+    this.#connection = connection
+    this.#place = place
     this.#kysely = connection.withoutPlugins()
     this.dialect = dialectOf(executor)
   }
@@ -113,16 +123,15 @@ class KyselyClient implements TableClient {
     return rows
   }
 
-  async hasTable(): Promise<boolean> {
+  async hasTable(table: Name): Promise<boolean> {
     const { findTable } = this.dialect
-    const { parts } = this.table
     if (findTable) {
-      const { sql: quoted } = this.#compile(nodeOf(sql`${this.table}`))
-      const found = await this.query(findTable(quoted, parts.toReversed()))
+      const { sql: quoted } = this.#compile(nodeOf(sql`${table}`))
+      const found = await this.query(findTable(quoted, table.parts.toReversed()))
       return found.length > 0
     }
     try {
-      await this.select(raw('1 = 0'))
+      await this.query(sql`select ${this.key} from ${table} where 1 = 0`)
       return true
     } catch {
       // Whatever it is, creating the table will say what.
@@ -132,6 +141,17 @@ class KyselyClient implements TableClient {
 
   async createTable(): Promise<unknown> {
     return this.query(createStatement(this))
+  }
+
+  async createFences(): Promise<unknown> {
+    return this.query(createFencesStatement(this))
+  }
+
+  transaction<T>(run: (client: TableClient) => Promise<T>): Promise<T> {
+    if (this.#connection.isTransaction) return run(this)
+    return this.#connection
+      .transaction()
+      .execute((inner) => run(new KyselyClient(inner, this.#place)))
   }
 
   #columns(row: RowValues): [column: Name, value: unknown][] {
@@ -163,7 +183,11 @@ class KyselyClient implements TableClient {
 /**
  * What the app's plugins make of the names: `withSchema` and `CamelCasePlugin` mean all tables. The table comes first.
  */
-function namesOf(executor: KyselyExecutor, place: readonly string[]): Name[] {
+function namesOf(
+  executor: KyselyExecutor,
+  place: readonly string[],
+  columns: readonly string[]
+): Name[] {
   const [table, schema] = place.toReversed()
   let query: OperationNode = {
     kind: 'SelectQueryNode',
@@ -180,7 +204,7 @@ function namesOf(executor: KyselyExecutor, place: readonly string[]): Name[] {
         },
       ],
     },
-    selections: COLUMNS.map((name) => ({
+    selections: columns.map((name) => ({
       kind: 'SelectionNode',
       selection: {
         kind: 'ReferenceNode',
@@ -188,29 +212,28 @@ function namesOf(executor: KyselyExecutor, place: readonly string[]): Name[] {
       },
     })),
   }
-  let names = namesIn(query)!
+  let names = namesIn(query, columns.length)!
   for (const plugin of executor.plugins) {
     try {
       const next = plugin.transformQuery({ node: query, queryId: QUERY_ID })
-      const found = namesIn(next)
+      const found = namesIn(next, columns.length)
       if (found) [query, names] = [next, found]
     } catch {
       // It is about other queries.
     }
   }
-  const [found, ...columns] = names
-  return [[...place.slice(0, -2), ...found], ...columns].map((parts) => new Name(parts))
+  const [found, ...others] = names
+  return [[...place.slice(0, -2), ...found], ...others].map((parts) => new Name(parts))
 }
 
 /** The names of the table and of the columns in a query, each outermost first. */
-function namesIn(query: any): string[][] | undefined {
+function namesIn(query: any, count: number): string[][] | undefined {
   const { schema, identifier } = query?.from?.froms?.[0]?.table ?? {}
   const columns = (query?.selections as any[] | undefined)?.map(
     ({ selection }) => selection?.column?.column?.name
   )
   const found = [identifier?.name, ...(columns ?? [])]
-  const isWhole =
-    found.length === COLUMNS.length + 1 && found.every((name) => typeof name === 'string')
+  const isWhole = found.length === count + 1 && found.every((name) => typeof name === 'string')
   if (!isWhole) return undefined
   const [table, ...others] = found as string[]
   return [

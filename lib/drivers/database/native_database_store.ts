@@ -22,9 +22,9 @@ export class NativeDatabaseStore extends NativeStore {
    * @throws InvalidArgumentsException if the options can't be used
    */
   constructor(options: DatabaseStoreOptions | KnexStoreOptions) {
-    const { translation, connection } =
+    const { translation, connection, fencing } =
       options instanceof DatabaseOrigin ? options : originOf(options)
-    const named = { name: 'database', warning: 'LOQUET_DATABASE_CONNECTION' }
+    const named = { name: 'database', warning: 'LOQUET_DATABASE_CONNECTION', fencing }
     if (translation.kind === 'native') {
       const { settings, warnings } = translation
       super({

@@ -16,6 +16,7 @@ export const STORE_OPTIONS = [
   'tableName',
   'schemaName',
   'autoCreateTable',
+  'fencing',
   'pgbouncer',
   'poolSize',
   'connectTimeout',
@@ -27,6 +28,7 @@ export interface TableSettings {
   /** The table, behind whatever it is in; as they are, not quoted. */
   place: string[]
   autoCreateTable: boolean
+  fencing: boolean
   pgbouncer: boolean
   poolSize?: number
   connectTimeout?: number
@@ -37,8 +39,8 @@ export interface TableSettings {
  * @throws InvalidArgumentsException naming the option that can't be used
  */
 export function tableSettingsOf(options: RawOptions): TableSettings {
-  const { autoCreateTable = true, pgbouncer = false, poolSize } = options
-  for (const [name, value] of Object.entries({ autoCreateTable, pgbouncer })) {
+  const { autoCreateTable = true, fencing = false, pgbouncer = false, poolSize } = options
+  for (const [name, value] of Object.entries({ autoCreateTable, fencing, pgbouncer })) {
     if (typeof value !== 'boolean') throw refused(name, 'true or false', value)
   }
   if (poolSize !== undefined && !(Number.isInteger(poolSize) && (poolSize as number) > 0)) {
@@ -47,6 +49,7 @@ export function tableSettingsOf(options: RawOptions): TableSettings {
   return {
     place: placeOf(options),
     autoCreateTable: autoCreateTable as boolean,
+    fencing: fencing as boolean,
     pgbouncer: pgbouncer as boolean,
     poolSize: poolSize as number | undefined,
     connectTimeout: timeoutOf(options.connectTimeout, 'connectTimeout'),

@@ -28,6 +28,8 @@ const WITHOUT_KEYS = ['redshift']
 export class DatabaseOrigin {
   constructor(
     readonly translation: Translation,
+    /** Whether locks are fenced unless they say otherwise. */
+    readonly fencing: boolean,
     /** The same locks over the app's own connection; nothing where there is none. */
     readonly connection?: () => LockStore
   ) {}
@@ -50,7 +52,8 @@ export class DatabaseOrigin {
     assertSupported(client?.dialect)
     const store = tableSettingsOf(others)
     const source = new KnexSource(() => connection)
-    return new DatabaseOrigin(translateInstance(connection, store), () => fallback(source, store))
+    const translation = translateInstance(connection, store)
+    return new DatabaseOrigin(translation, store.fencing, () => fallback(source, store))
   }
 
   /**
@@ -68,7 +71,8 @@ export class DatabaseOrigin {
     const writer = writerConfigOf(config as RawOptions)
     assertSupported(writer.client)
     const translation = tryTranslating(() => translateShared(writer, store))
-    return new DatabaseOrigin(translation, () => fallback(new KnexSource(current), store))
+    const connection = () => fallback(new KnexSource(current), store)
+    return new DatabaseOrigin(translation, store.fencing, connection)
   }
 
   /**
@@ -90,7 +94,7 @@ export class DatabaseOrigin {
     const result = tryTranslating(() =>
       translateKnex({ ...clientAndConnection(given), searchPath, pool }, store)
     )
-    if (result.kind === 'native') return new DatabaseOrigin(result)
+    if (result.kind === 'native') return new DatabaseOrigin(result, store.fencing)
     throw new InvalidArgumentsException(
       `Invalid database store options: ${result.reason}. With a knex instance it works: knexStore({ connection })`
     )

@@ -9,8 +9,12 @@ export interface SqlDialect {
   now?: Sql
   /** The same, rounded up: what a lease is counted from, so that it doesn't end before its holder believes. */
   start?: Sql
+  /** The present in microseconds since the Unix epoch by the database's clock. */
+  micros?: Sql
   /** Whether one statement can insert a row or take over an expired one, and tells whether it did. */
   hasUpsert: boolean
+  /** Whether a statement can begin with another one that changes something. */
+  changesInQuery?: boolean
   /** Whether texts that differ only in blanks at their end are the same key. */
   ignoresTrailingBlanks: boolean
   /** Whether `create table` may say `if not exists`. */
@@ -26,7 +30,9 @@ export interface SqlDialect {
 export const POSTGRES: SqlDialect = {
   now: raw('floor(extract(epoch from clock_timestamp()) * 1000)::bigint'),
   start: raw('ceil(extract(epoch from clock_timestamp()) * 1000)::bigint'),
+  micros: raw('floor(extract(epoch from clock_timestamp()) * 1000000)::bigint'),
   hasUpsert: true,
+  changesInQuery: true,
   ignoresTrailingBlanks: false,
   hasIfNotExists: true,
   text: raw('varchar(255)'),
@@ -38,6 +44,7 @@ export const POSTGRES: SqlDialect = {
 export const MYSQL: SqlDialect = {
   now: raw("timestampdiff(microsecond, '1970-01-01', utc_timestamp(3)) div 1000"),
   start: raw("timestampdiff(microsecond, '1970-01-01', utc_timestamp(3)) div 1000 + 1"),
+  micros: raw("timestampdiff(microsecond, '1970-01-01', utc_timestamp(6))"),
   hasUpsert: false,
   ignoresTrailingBlanks: true,
   hasIfNotExists: true,

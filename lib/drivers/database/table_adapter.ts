@@ -1,42 +1,13 @@
 import type { AtomicDatabaseAdapter } from '../../types/main.js'
 import { isKeyConflict, isMissingTable } from './driver_errors.js'
-import { endOfLease, placeOf } from './options.js'
-import { raw, sql } from './sql.js'
-import type { Name, Sql } from './sql.js'
-import type { SqlDialect } from './sql_dialects.js'
+import { saveFenced } from './fencing.js'
+import { placeOf } from './options.js'
+import { sql } from './sql.js'
+import type { Name } from './sql.js'
+import { endOf, expired, live, row, rowOf, upsert } from './statements.js'
+import type { TableClient } from './table_client.js'
 
 type Lock = { key: string; owner: string; expiration: number | null }
-
-/** What the columns are set to. */
-export interface RowValues {
-  key?: string
-  owner?: string
-  /** By the database's clock, it is an expression. */
-  expiration?: number | Sql | null
-}
-
-/**
- * A client of the app and what is known of its database. Everything rejects with the driver's error.
- */
-export interface TableClient {
-  readonly dialect: SqlDialect
-  /** The table and its columns. */
-  readonly table: Name
-  readonly key: Name
-  readonly owner: Name
-  readonly expiration: Name
-  /** Sends a statement; resolves to its rows. */
-  query(statement: Sql): Promise<unknown[]>
-  insert(row: RowValues): Promise<unknown>
-  /** Resolves to the number of rows. */
-  update(values: RowValues, where: Sql): Promise<number>
-  /** Resolves to the number of rows. */
-  remove(where: Sql): Promise<number>
-  /** Resolves to owner and expiration of the rows. */
-  select(where: Sql): Promise<unknown[]>
-  hasTable(): Promise<boolean>
-  createTable(): Promise<unknown>
-}
 
 /**
  * What adapters of clients that speak SQL have in common: the statements, and what their results mean.
@@ -65,14 +36,15 @@ export abstract class TableAdapter implements AtomicDatabaseAdapter {
    */
   async createTableIfNotExists(): Promise<void> {
     const client = await this.#open()
-    if (await client.hasTable()) return
-    try {
-      await client.createTable()
-    } catch (error) {
-      // Another process was faster.
-      const isThere = await client.hasTable().catch(() => false)
-      if (!isThere) throw error
-    }
+    await make(client, client.table, () => client.createTable())
+  }
+
+  /**
+   * Creates the table of the fencing tokens unless it exists; several processes may do so at once.
+   */
+  async createFencingTableIfNotExists(): Promise<void> {
+    const client = await this.#open()
+    await make(client, client.fences.table, () => client.createFences())
   }
 
   /** Inserts a lock; rejects with the driver's error if the key exists. */
@@ -137,6 +109,11 @@ export abstract class TableAdapter implements AtomicDatabaseAdapter {
     return (await client.update(values, sql`${row(client, key)} and ${expired(client)}`)) > 0
   }
 
+  /** Like `saveLock`, and gives the lock a fencing token in the same transaction; `false` if it isn't saved. */
+  async saveFencedLock(key: string, owner: string, ttl: number | null): Promise<bigint | false> {
+    return saveFenced(await this.#open(), key, owner, ttl)
+  }
+
   /** Deletes the owner's lock unless it has expired; tells whether it did. */
   async releaseLock(key: string, owner: string): Promise<boolean> {
     const client = await this.#open()
@@ -166,46 +143,17 @@ export abstract class TableAdapter implements AtomicDatabaseAdapter {
   }
 }
 
-/** Creates the table. */
-export function createStatement({ dialect, table, key, owner, expiration }: TableClient): Sql {
-  const { text, integer, hasIfNotExists } = dialect
-  const unless = raw(hasIfNotExists ? 'if not exists ' : '')
-  return sql`create table ${unless}${table}
-    (${key} ${text} not null primary key, ${owner} ${text} not null, ${expiration} ${integer} null)`
-}
-
-function upsert(client: TableClient, by: string, holder: string, ttl: number | null): Sql {
-  const { table, key, owner, expiration } = client
-  return sql`insert into ${table} as held (${key}, ${owner}, ${expiration})
-    values (${by}, ${holder}, ${endOf(client, ttl)})
-    on conflict (${key}) do update set ${owner} = excluded.${owner}, ${expiration} = excluded.${expiration}
-    where held.${expiration} <= ${nowOf(client)} returning ${owner}`
-}
-
-/** The row of a key. */
-function row(client: TableClient, key: string): Sql {
-  return sql`${client.key} = ${key}`
-}
-
-/** The row of a key if it is the owner's. */
-function rowOf(client: TableClient, key: string, owner: string): Sql {
-  return sql`${row(client, key)} and ${client.owner} = ${owner}`
-}
-
-function live(client: TableClient): Sql {
-  const { expiration } = client
-  return sql`(${expiration} is null or ${expiration} > ${nowOf(client)})`
-}
-
-function expired(client: TableClient): Sql {
-  return sql`${client.expiration} <= ${nowOf(client)}`
-}
-
-function nowOf({ dialect }: TableClient): Sql | number {
-  return dialect.now ?? Date.now()
-}
-
-function endOf({ dialect }: TableClient, ttl: number | null): Sql | number | null {
-  if (ttl === null) return null
-  return dialect.start === undefined ? endOfLease(ttl) : sql`${dialect.start} + ${ttl}`
+async function make(
+  client: TableClient,
+  table: Name,
+  create: () => Promise<unknown>
+): Promise<void> {
+  if (await client.hasTable(table)) return
+  try {
+    await create()
+  } catch (error) {
+    // Another process was faster.
+    const isThere = await client.hasTable(table).catch(() => false)
+    if (!isThere) throw error
+  }
 }

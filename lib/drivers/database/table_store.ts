@@ -1,7 +1,7 @@
 import { recognizeCopies } from '../../copies.js'
 import { setTimeout as pause } from 'node:timers/promises'
 
-import { E_LOCK_NOT_OWNED, E_LOCK_STORAGE_ERROR } from '../../errors.js'
+import { E_LOCK_NOT_OWNED, E_LOCK_STORAGE_ERROR, InvalidArgumentsException } from '../../errors.js'
 import type {
   AtomicDatabaseAdapter,
   DatabaseAdapter,
@@ -13,10 +13,11 @@ import { assertKey } from '../../validation.js'
 import { ClientCalls } from '../client_calls.js'
 import { assertOwner, parseExtension } from '../native_store.js'
 import { isCollision, isKeyConflict, isMissingTable } from './driver_errors.js'
-import { COMMAND_TIMEOUT, endOfLease } from './options.js'
+import { COMMAND_TIMEOUT, endOfLease, placeOf } from './options.js'
 import type { TableSettings } from './options.js'
 import { storedText } from './stored_text.js'
 import type { TableAdapter } from './table_adapter.js'
+import { fencesOf } from './table_client.js'
 
 const DEFAULT_TABLE = 'verrou'
 
@@ -50,6 +51,8 @@ interface Row {
  * The table is created with the first lock if `autoCreateTable` wants it, and again if that fails or the table is gone.
  */
 export class DatabaseStore implements LockStore {
+  /** Whether locks are fenced unless they say otherwise. */
+  readonly fencing: boolean
   readonly #adapter: DatabaseAdapter
   readonly #atomic: AtomicDatabaseAdapter | undefined
   readonly #tableName: string
@@ -58,12 +61,15 @@ export class DatabaseStore implements LockStore {
   readonly #commandTimeout: number
   /** The table is there, or is being created. */
   #table: Promise<void> | undefined
+  /** The same of the table of the fencing tokens. */
+  #fences: Promise<void> | undefined
   readonly #calls = new ClientCalls('the database')
 
   /**
    * Asks nothing of the database yet.
    *
    * @param options - `commandTimeout` is how long a call may take: milliseconds, 5,000 unless given
+   * @throws InvalidArgumentsException if fencing is wanted and the adapter lacks `saveFencedLock`
    */
   constructor(
     adapter: DatabaseAdapter,
@@ -74,6 +80,16 @@ export class DatabaseStore implements LockStore {
     this.#tableName = options.tableName || DEFAULT_TABLE
     this.#createsTable = options.autoCreateTable !== false
     this.#commandTimeout = options.commandTimeout ?? COMMAND_TIMEOUT
+    this.fencing = options.fencing === true
+    if (typeof adapter.saveFencedLock !== 'function') {
+      if (this.fencing) {
+        throw new InvalidArgumentsException(
+          'Invalid database store option "fencing": the adapter has no method saveFencedLock'
+        )
+      }
+      // A store that can't give tokens has no such method.
+      ;(this as LockStore).saveFenced = undefined
+    }
     adapter.setTableName(this.#tableName)
   }
 
@@ -84,25 +100,54 @@ export class DatabaseStore implements LockStore {
    * @throws E_LOCK_STORAGE_ERROR if the database can't be asked
    */
   async save(key: string, owner: string, ttl: number | null): Promise<boolean> {
+    return this.#acquire(key, owner, ttl, (row, by, millis) =>
+      this.#perform(() =>
+        this.#retrying(
+          () => this.#atomic?.saveLock(row, by, millis) ?? this.#insert(row, by, millis)
+        )
+      )
+    )
+  }
+
+  /**
+   * Like `save`, and takes a fencing token in the same transaction: one more than the last one of the key, or the microseconds
+   * since the Unix epoch if these are more.
+   *
+   * @param ttl - Milliseconds; `null` for no expiry
+   * @throws E_LOCK_STORAGE_ERROR if the database can't be asked
+   */
+  async saveFenced(key: string, owner: string, ttl: number | null): Promise<bigint | false> {
+    return this.#acquire(key, owner, ttl, (row, by, millis) =>
+      this.#perform(
+        () => this.#retrying(() => this.#adapter.saveFencedLock!(row, by, millis)),
+        true
+      )
+    )
+  }
+
+  async #acquire<T extends boolean | bigint>(
+    key: string,
+    owner: string,
+    ttl: number | null,
+    send: (key: string, owner: string, ttl: number | null) => Promise<T>
+  ): Promise<T> {
     assertKey(key)
     assertOwner(owner)
     const millis = parseDuration(ttl, 'lock TTL') || null
-    const saving = this.#perform(async () => {
+    const performed = (async () => {
       await this.#calls.untouched(owner)
       const [row, by] = await this.#stored(key, owner)
-      return this.#retrying(
-        () => this.#atomic?.saveLock(row, by, millis) ?? this.#insert(row, by, millis)
-      )
-    })
+      return send(row, by, millis)
+    })()
     let hangs = true
     const end = () => void (hangs = false)
-    saving.then(end, end)
+    performed.then(end, end)
     try {
-      return await this.#answer(saving)
+      return await this.#answer(performed)
     } catch (error) {
       // What hangs may have been done, and its end may never come.
       if (hangs) this.#takeBack(key, owner).catch(() => {})
-      this.#calls.undo(owner, saving, isCertain, async () => {
+      this.#calls.undo(owner, performed.then(Boolean), isCertain, async () => {
         await this.#takeBack(key, owner)
         await pause(STRAY_TIME, undefined, { ref: false })
         await this.#takeBack(key, owner)
@@ -223,40 +268,52 @@ export class DatabaseStore implements LockStore {
     )
   }
 
-  /** Performs statements on the table; makes it first if it may. */
-  async #perform<T>(send: () => Promise<T>): Promise<T> {
-    if (this.#createsTable) await this.#tableToUse()
+  /** Performs statements on the table, and on that of the tokens if they are `fenced`; makes both first if it may. */
+  async #perform<T>(send: () => Promise<T>, fenced = false): Promise<T> {
+    if (this.#createsTable) await this.#tablesToUse(fenced)
     try {
       return await send()
     } catch (error) {
       if (!isMissingTable(error)) throw error
       if (!this.#createsTable) {
-        throw new E_LOCK_STORAGE_ERROR([this.#missingTable()], { cause: error })
+        throw new E_LOCK_STORAGE_ERROR([this.#missingTable(error)], { cause: error })
       }
       // Somebody has dropped it.
-      this.#table = undefined
-      await this.#tableToUse()
+      this.#table = this.#fences = undefined
+      await this.#tablesToUse(fenced)
       return send()
     }
   }
 
-  #missingTable(): string {
+  #missingTable(error: unknown): string {
+    const fences = fencesOf(placeOf({ tableName: this.#tableName }))
+    const isFences = error instanceof Error && error.message.includes(fences.at(-1)!)
     return (
-      `the table "${this.#tableName}" doesn't exist. Run the migration that creates it ` +
+      `the table "${isFences ? fences.join('.') : this.#tableName}" doesn't exist. Run the migration that creates it ` +
       '("node ace migration:run" in an AdonisJS app), or set "autoCreateTable" to true'
     )
   }
 
-  #tableToUse(): Promise<void> {
+  async #tablesToUse(fenced: boolean): Promise<void> {
+    const adapter = this.#adapter
     if (this.#table === undefined) {
-      const table = this.#retrying(() => this.#adapter.createTableIfNotExists())
+      const table = this.#retrying(() => adapter.createTableIfNotExists())
       this.#table = table
       table.catch(() => {
         // Tried again with the next lock.
         if (this.#table === table) this.#table = undefined
       })
     }
-    return this.#table
+    await this.#table
+    if (!fenced) return
+    if (this.#fences === undefined) {
+      const fences = this.#retrying(async () => adapter.createFencingTableIfNotExists?.())
+      this.#fences = fences
+      fences.catch(() => {
+        if (this.#fences === fences) this.#fences = undefined
+      })
+    }
+    await this.#fences
   }
 
   async #retrying<T>(send: () => Promise<T>): Promise<T> {
@@ -280,10 +337,10 @@ recognizeCopies(DatabaseStore, 'DatabaseStore')
 /** A store over an adapter of ours, in a table whose name may contain dots. */
 export function storeAt(
   adapter: TableAdapter,
-  { place, autoCreateTable, commandTimeout }: TableSettings
+  { place, autoCreateTable, fencing, commandTimeout }: TableSettings
 ): DatabaseStore {
   const tableName = place.join('.')
-  const store = new DatabaseStore(adapter, { tableName, autoCreateTable, commandTimeout })
+  const store = new DatabaseStore(adapter, { tableName, autoCreateTable, fencing, commandTimeout })
   adapter.setPlace(place)
   return store
 }

@@ -13,14 +13,18 @@ import {
   ending,
   expiryOf,
   extending,
+  firstToken,
   isEnded,
+  isFree,
   isLive,
   isOwnedBy,
   isSaved,
+  leaving,
   refuses,
   refusing,
   saving,
   takingBack,
+  tokenOf,
 } from './items.js'
 import type { Item } from './items.js'
 import { KnownEnds } from './known_ends.js'
@@ -47,6 +51,8 @@ type Outcome =
  * Where the table is missing it is made with the first lock, unless `table.autoCreate` is `false`.
  */
 export class DynamoDBStore implements LockStore {
+  /** Whether locks are fenced unless they say otherwise. */
+  readonly fencing: boolean
   readonly #settings: DynamoDbSettings
   readonly #table: Table
   readonly #calls = new ClientCalls('DynamoDB')
@@ -59,6 +65,7 @@ export class DynamoDBStore implements LockStore {
    */
   constructor(options: DynamoDbOptions) {
     this.#settings = settingsOf(options)
+    this.fencing = this.#settings.isFencing
     this.#table = new Table(this.#settings)
   }
 
@@ -69,31 +76,19 @@ export class DynamoDBStore implements LockStore {
    * @throws E_LOCK_STORAGE_ERROR if DynamoDB can't be asked
    */
   async save(key: string, owner: string, ttl: number | null): Promise<boolean> {
-    assertKey(key)
-    assertOwner(owner)
-    const millis = parseDuration(ttl, 'lock TTL') || null
-    const [place, by] = [storedText(key), storedText(owner)]
-    const call = this.#open()
-    // A lease is dated from before its request, and by that date its request is refused should it come too late.
-    let lease: Lease = { place, owner: by, moment: 0, expiry: null }
-    const performed = this.#perform(async () => {
-      await this.#calls.untouched(owner)
-      const now = Date.now()
-      lease = { ...lease, moment: now, expiry: expiryOf(now, millis) }
-      const isOurs = await this.#save(call, lease)
-      // Of several tries one may still be under way: when the lock is free again, that one must not get it.
-      if (call.isDoubtful) await this.#refuse(call, lease, isOurs)
-      if (isOurs) this.#ends.note(place, by, lease.expiry)
-      // A lease that is over before anybody has heard of it is none.
-      return isOurs && (lease.expiry === null || Date.now() < lease.expiry)
-    })
-    try {
-      return await this.#answer(call, performed)
-    } catch (error) {
-      const undo = () => this.#ask((undoing) => this.#refuse(undoing, lease, false))
-      this.#calls.undo(owner, performed, () => !call.isDoubtful, undo)
-      throw error
-    }
+    return (await this.#acquire(key, owner, ttl, false)) !== undefined
+  }
+
+  /**
+   * Like `save`, and takes a fencing token with the same request: greater than every one before in this table, and at least
+   * the microseconds since the Unix epoch by the clock of this process.
+   *
+   * @param ttl - Milliseconds; `null` for no expiry
+   * @throws E_LOCK_STORAGE_ERROR if DynamoDB can't be asked
+   */
+  async saveFenced(key: string, owner: string, ttl: number | null): Promise<bigint | false> {
+    const token = await this.#acquire(key, owner, ttl, true)
+    return token === undefined ? false : BigInt(token)
   }
 
   /**
@@ -107,7 +102,10 @@ export class DynamoDBStore implements LockStore {
     const [place, by] = [storedText(key), storedText(owner)]
     const now = Date.now()
     const wasOver = this.#ends.wasOver(place, by, now)
-    const isDone = await this.#ask((call) => this.#free(call, place, by, { now, wasOver }))
+    const isFenced = this.#ends.isFenced(place, by)
+    const isDone = await this.#ask((call) =>
+      this.#free(call, place, by, { now, wasOver, isFenced })
+    )
     this.#ends.forget(place, by)
     if (!isDone) throw new E_LOCK_NOT_OWNED()
   }
@@ -123,9 +121,11 @@ export class DynamoDBStore implements LockStore {
     await this.#ask(async (call) => {
       const item = await read(call, this.#of(place))
       // By its owner, for a request that is sent again must not hit the next one.
-      const forced = { now: Date.now(), isForced: true }
+      const now = Date.now()
+      const forced = { now, isForced: true, isFenced: tokenOf(item) !== undefined }
       if (item?.owner !== undefined) await this.#free(call, place, item.owner, forced)
-      else if (item !== undefined) await call.send(() => new DeleteItemCommand(this.#of(place)))
+      // What is free as it is may have a token to remember.
+      else if (isLive(item, now)) await call.send(() => new DeleteItemCommand(this.#of(place)))
     })
   }
 
@@ -152,47 +152,110 @@ export class DynamoDBStore implements LockStore {
     const now = Date.now()
     const expiry = expiryOf(now, parseExtension(duration))!
     // Done twice it is the same, so it doesn't matter whether a try before has done it.
+    const isFenced = this.#ends.isFenced(place, by)
     const { isDone } = await this.#ask((call) =>
-      update(call, this.#of(place), extending(by, now, expiry))
+      update(call, this.#of(place), extending(by, now, expiry, isFenced))
     )
     if (!isDone) throw new E_LOCK_NOT_OWNED()
-    this.#ends.note(place, by, expiry)
+    this.#ends.note(place, by, expiry, isFenced)
   }
 
-  /** Saves a lease; tells whether the owner has it then. */
-  async #save(call: Call, { place, owner, moment, expiry }: Lease): Promise<boolean> {
+  /** Saves the lock; the token if it was acquired, 0 where none is wanted. */
+  async #acquire(
+    key: string,
+    owner: string,
+    ttl: number | null,
+    isFenced: boolean
+  ): Promise<number | undefined> {
+    assertKey(key)
+    assertOwner(owner)
+    const millis = parseDuration(ttl, 'lock TTL') || null
+    const [place, by] = [storedText(key), storedText(owner)]
+    const call = this.#open()
+    // A lease is dated from before its request, and by that date its request is refused should it come too late.
+    let lease: Lease = { place, owner: by, moment: 0, expiry: null }
+    const performed = this.#perform(async () => {
+      await this.#calls.untouched(owner)
+      const now = Date.now()
+      lease = { ...lease, moment: now, expiry: expiryOf(now, millis) }
+      const token = isFenced ? await this.#saveFenced(call, lease) : await this.#save(call, lease)
+      // Of several tries one may still be under way: when the lock is free again, that one must not get it.
+      if (call.isDoubtful) await this.#refuse(call, lease, token !== undefined)
+      if (token !== undefined) this.#ends.note(place, by, lease.expiry, isFenced)
+      // A lease that is over before anybody has heard of it is none.
+      return lease.expiry === null || Date.now() < lease.expiry ? token : undefined
+    })
+    try {
+      return await this.#answer(call, performed)
+    } catch (error) {
+      const undo = () => this.#ask((undoing) => this.#refuse(undoing, lease, false))
+      const acquiring = performed.then((token) => token !== undefined)
+      this.#calls.undo(owner, acquiring, () => !call.isDoubtful, undo)
+      throw error
+    }
+  }
+
+  /** Saves a lease; 0 if the owner has it then. */
+  async #save(call: Call, lease: Lease): Promise<0 | undefined> {
+    const { place, owner, moment, expiry } = lease
     const outcome = await update(call, this.#of(place), saving(owner, moment, expiry))
     // What is in the way may be what a try before has saved.
-    return outcome.isDone || (call.isDoubtful && isSaved(await outcome.found(), owner, expiry))
+    const isOurs =
+      outcome.isDone || (call.isDoubtful && isSaved(await outcome.found(), owner, expiry))
+    return isOurs ? 0 : undefined
+  }
+
+  /** Saves a lease with a token; the token if the owner has it then. */
+  async #saveFenced(call: Call, lease: Lease): Promise<number | undefined> {
+    const { place, owner, moment, expiry } = lease
+    let token = firstToken(moment)
+    // Once more where the key has had a token as great: the clock has been set back, or is behind somebody else's.
+    for (let round = 0; round < ROUNDS; round++) {
+      const outcome = await update(call, this.#of(place), saving(owner, moment, expiry, token))
+      if (outcome.isDone) return token
+      const item = await outcome.found()
+      const last = tokenOf(item)
+      if (call.isDoubtful && isSaved(item, owner, expiry)) return last
+      if (!isFree(item, moment)) return undefined
+      token = Math.max(token, (last ?? 0) + 1)
+    }
+    return undefined
   }
 
   /**
    * Ends an owner's lease; tells whether there was one.
    *
    * @param how - `wasOver`: it is known that the lease was over when its release was asked for; `isForced`: whether or not it
-   * is over
+   * is over; `isFenced`: it is known to have a token
    */
   async #free(
     call: Call,
     place: string,
     owner: AttributeValue | string,
-    how: { now: number; wasOver?: boolean; isForced?: boolean }
+    how: { now: number; wasOver?: boolean; isForced?: boolean; isFenced?: boolean }
   ): Promise<boolean> {
-    const { now, wasOver = false, isForced = false } = how
+    const { now, wasOver = false, isForced = false, isFenced = false } = how
     const of = this.#of(place)
     const change = deleting(owner, now, isForced)
-    let outcome = await attempt(call, of, (more) =>
-      call.send(() => new DeleteItemCommand({ ...of, ...change, ...more }))
-    )
-    if (outcome.isDone) return true
-    let item = await outcome.found()
-    if (isOwnedBy(item, owner) && (isForced || isLive(item, now))) {
-      outcome = await update(call, of, ending(owner, now, isForced))
-      if (outcome.isDone) return true
-      item = await outcome.found()
+    const remove = () =>
+      attempt(call, of, (more) =>
+        call.send(() => new DeleteItemCommand({ ...of, ...change, ...more }))
+      )
+    const leave = () => update(call, of, leaving(owner, now, isForced))
+    let outcome = await (isFenced ? leave() : remove())
+    for (let round = 1; !outcome.isDone; round++) {
+      const item = await outcome.found()
+      const isThere = isOwnedBy(item, owner) && (isForced || isLive(item, now))
+      if (!isThere || round === ROUNDS) {
+        // A try before may have done it.
+        return call.isDoubtful && !wasOver && (isEnded(item) || !isOwnedBy(item, owner))
+      }
+      // It has what has to stay, or what should have stayed is gone.
+      if (tokenOf(item) !== undefined) outcome = await leave()
+      else if (item?.refused_until === undefined) outcome = await remove()
+      else outcome = await update(call, of, ending(owner, now, isForced))
     }
-    // A try before may have done it.
-    return call.isDoubtful && !wasOver && (isEnded(item) || !isOwnedBy(item, owner))
+    return true
   }
 
   /**

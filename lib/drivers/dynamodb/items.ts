@@ -6,6 +6,9 @@
  * - `delete_after` (seconds since the Unix epoch) is for DynamoDB's own clean-up, long after the lease.
  * - `refused_until` (milliseconds since the Unix epoch) is there only after a request whose fate isn't known: an acquisition
  *   that is dated so early and still under way somewhere must not succeed any more. Such an item outlives the lock.
+ * - `fencing_token` (a number) is there once the key has been locked with fencing: the last token. Such an item outlives the
+ *   lock, too: without `owner`, and with an `expires_at` of 0, so that everybody takes it for free. Whoever writes the whole
+ *   item anew, as `@verrou/core` does with every lock, drops it; the next token is then that of the clock.
  */
 import type { AttributeValue } from '@aws-sdk/client-dynamodb'
 
@@ -17,6 +20,9 @@ export const CLEAN_UP_ATTRIBUTE = 'delete_after'
 /** Seconds between the end of a lease and its clean-up: more than clocks are apart. */
 const CLEAN_UP_SLACK = 3_600
 
+/** The same for an item with a fencing token: long after any write that an old token could come with. */
+const FENCE_SLACK = 7 * 24 * 3_600
+
 /** Milliseconds after which no request is under way any more. */
 const LONGEST_WAY = 60_000
 
@@ -27,7 +33,9 @@ const IS_LIVE = '(attribute_not_exists(#expires_at) OR #expires_at >= :now)'
 const IS_OURS = '#owner = :owner'
 const IS_FREE = '(attribute_not_exists(#key) OR #expires_at < :now)'
 const IS_NOT_REFUSED = '(attribute_not_exists(#refused_until) OR #refused_until < :now)'
-const MAY_GO = '(attribute_not_exists(#refused_until) OR #refused_until < :past)'
+const MAY_GO =
+  '(attribute_not_exists(#refused_until) OR #refused_until < :past) AND attribute_not_exists(#fencing_token)'
+const IS_GREATER = '(attribute_not_exists(#fencing_token) OR #fencing_token < :fencing_token)'
 
 /** A condition or change, with all names and values that it mentions. */
 interface Expressed {
@@ -42,20 +50,36 @@ export function expiryOf(now: number, ttl: number | null): number | null {
   return ttl === null ? null : Math.min(now + ttl, LATEST)
 }
 
-/** The lease begins, if the key is free. */
-export function saving(owner: string, now: number, expiry: number | null): Expressed {
+/**
+ * The lease begins, if the key is free.
+ *
+ * @param token - The fencing token, if it is to bear one: then only if the key has had none as great
+ */
+export function saving(
+  owner: string,
+  now: number,
+  expiry: number | null,
+  token?: number
+): Expressed {
+  const isFenced = token !== undefined
+  const set = isFenced ? 'SET #fencing_token = :fencing_token,' : 'SET'
   const change =
     expiry === null
-      ? 'SET #owner = :owner REMOVE #expires_at, #delete_after'
-      : 'SET #owner = :owner, #expires_at = :expires_at, #delete_after = :delete_after'
+      ? '#owner = :owner REMOVE #expires_at, #delete_after'
+      : '#owner = :owner, #expires_at = :expires_at, #delete_after = :delete_after'
   return expressed({
-    UpdateExpression: change,
-    ConditionExpression: `${IS_FREE} AND ${IS_NOT_REFUSED}`,
-    values: { owner, now, ...(expiry !== null && endingAt(expiry)) },
+    UpdateExpression: `${set} ${change}`,
+    ConditionExpression: [IS_FREE, IS_NOT_REFUSED, ...(isFenced ? [IS_GREATER] : [])].join(' AND '),
+    values: {
+      owner,
+      now,
+      ...(expiry !== null && endingAt(expiry, isFenced)),
+      ...(isFenced && { fencing_token: token }),
+    },
   })
 }
 
-/** The item goes, if the owner has the lock and nothing under way has to be refused. */
+/** The item goes, if the owner has the lock, nothing under way has to be refused and no token is to be remembered. */
 export function deleting(
   owner: AttributeValue | string,
   now: number,
@@ -76,12 +100,31 @@ export function ending(owner: AttributeValue | string, now: number, isForced: bo
   })
 }
 
+/** The lease ends and the item stays, as nobody's: it has a token to remember. */
+export function leaving(owner: AttributeValue | string, now: number, isForced: boolean): Expressed {
+  return expressed({
+    UpdateExpression: 'SET #expires_at = :never, #delete_after = :delete_after REMOVE #owner',
+    ConditionExpression: `${isForced ? IS_OURS : `${IS_OURS} AND ${IS_LIVE}`} AND attribute_exists(#fencing_token)`,
+    values: {
+      owner,
+      never: 0,
+      delete_after: cleanUpOf(now, true),
+      ...(!isForced && { now }),
+    },
+  })
+}
+
 /** The lease ends later, if the owner has the lock. */
-export function extending(owner: string, now: number, expiry: number): Expressed {
+export function extending(
+  owner: string,
+  now: number,
+  expiry: number,
+  isFenced: boolean
+): Expressed {
   return expressed({
     UpdateExpression: 'SET #expires_at = :expires_at, #delete_after = :delete_after',
     ConditionExpression: `${IS_OURS} AND ${IS_LIVE}`,
-    values: { owner, now, ...endingAt(expiry) },
+    values: { owner, now, ...endingAt(expiry, isFenced) },
   })
 }
 
@@ -111,6 +154,22 @@ export function isLive(item: Item | undefined, now: number): boolean {
   return expiry === undefined || Number(expiry) >= now
 }
 
+/** Whether an acquisition of that moment could have it. */
+export function isFree(item: Item | undefined, moment: number): boolean {
+  return !isLive(item, moment) && !refuses(item, moment)
+}
+
+/** The last fencing token of its key, as far as is known. */
+export function tokenOf(item: Item | undefined): number | undefined {
+  const token = item?.fencing_token?.N
+  return token === undefined ? undefined : Number(token)
+}
+
+/** The least token that an acquisition may have, by the clock. */
+export function firstToken(now: number): number {
+  return now * 1000
+}
+
 export function isOwnedBy(item: Item | undefined, owner: AttributeValue | string): boolean {
   const found = item?.owner?.S
   return found !== undefined && found === (typeof owner === 'string' ? owner : owner.S)
@@ -134,12 +193,12 @@ export function isEnded(item: Item | undefined): boolean {
   return end !== undefined && refuses(item, Number(end))
 }
 
-function endingAt(expiry: number) {
-  return { expires_at: expiry, delete_after: cleanUpOf(expiry) }
+function endingAt(expiry: number, isFenced: boolean) {
+  return { expires_at: expiry, delete_after: cleanUpOf(expiry, isFenced) }
 }
 
-function cleanUpOf(expiry: number): number {
-  return Math.ceil(expiry / 1000) + CLEAN_UP_SLACK
+function cleanUpOf(expiry: number, isFenced = false): number {
+  return Math.ceil(expiry / 1000) + (isFenced ? FENCE_SLACK : CLEAN_UP_SLACK)
 }
 
 function expressed({

@@ -16,6 +16,7 @@ export interface DynamoDbSettings {
   connection: DynamoDbConnection
   tableName: string
   createsTable: boolean
+  isFencing: boolean
   /** Milliseconds. */
   commandTimeout: number
 }
@@ -24,7 +25,12 @@ export interface DynamoDbSettings {
  * @throws InvalidArgumentsException naming the option that can't be used
  */
 export function settingsOf(options: DynamoDbOptions): DynamoDbSettings {
-  const { connection, table, commandTimeout = COMMAND_TIMEOUT } = optionsIn(options, 'options')
+  const {
+    connection,
+    table,
+    commandTimeout = COMMAND_TIMEOUT,
+    fencing = false,
+  } = optionsIn(options, 'options')
   if (typeof (connection as Partial<DynamoDbConnection> | null | undefined)?.send !== 'function') {
     // A client holds credentials, and so may what somebody takes for one: it isn't shown.
     throw new InvalidArgumentsException(
@@ -38,11 +44,18 @@ export function settingsOf(options: DynamoDbOptions): DynamoDbSettings {
   }
   if (typeof autoCreate !== 'boolean')
     throw refused('table.autoCreate', 'true or false', autoCreate)
+  if (typeof fencing !== 'boolean') throw refused('fencing', 'true or false', fencing)
   const millis = Math.ceil(Number(commandTimeout))
   if (typeof commandTimeout !== 'number' || !(millis > 0 && millis <= LONGEST_TIMEOUT)) {
     throw refused('commandTimeout', 'a positive number of milliseconds', commandTimeout)
   }
-  return { connection, tableName: name, createsTable: autoCreate, commandTimeout: millis }
+  return {
+    connection,
+    tableName: name,
+    createsTable: autoCreate,
+    isFencing: fencing,
+    commandTimeout: millis,
+  }
 }
 
 function optionsIn<T extends object>(value: T, name: string): T {

@@ -1,19 +1,15 @@
-import { createHash } from 'node:crypto'
-
 import { E_LOCK_NOT_OWNED, E_LOCK_STORAGE_ERROR } from '../../errors.js'
 import type { LockStore, RedisConnection } from '../../types/main.js'
 import { ClientCalls } from '../client_calls.js'
 import type { ConnectionSource } from './origin.js'
 import type { RawOptions } from './settings.js'
+import { SAVE_FENCED, tagOf, TOKEN_OF } from './fence_scripts.js'
 import { isRefusal, withoutSecrets } from './reply_errors.js'
+import { evaluate, script } from './script.js'
+import type { Script } from './script.js'
 import { commandTimeoutOf } from './translate.js'
 
-/** A script that changes a key only if the owner holds it. Each returns 1 or 0. */
-interface Script {
-  text: string
-  digest: string
-}
-
+// Scripts that change a key only if the owner holds it, or ask; each returns 1 or 0.
 const RELEASE = script(
   `if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0`
 )
@@ -27,7 +23,8 @@ const EXISTS = script(`return redis.call('exists', KEYS[1])`)
 /** What ioredis has and doubles may lack. */
 interface Extras {
   options?: RawOptions & { redisOptions?: RawOptions }
-  evalsha?(digest: string, numberOfKeys: number, ...args: string[]): Promise<unknown>
+  /** Whether it is one to a cluster. */
+  isCluster?: boolean
   on?(event: string, listener: () => void): unknown
 }
 
@@ -53,21 +50,16 @@ export class ConnectionStore implements LockStore {
    * @param ttl - Whole milliseconds; `null` for no expiry
    */
   async save(key: string, owner: string, ttl: number | null): Promise<boolean> {
-    let saving: Promise<boolean> | undefined
-    try {
-      return await this.#ask(async (connection) => {
-        await this.#calls.untouched(owner)
-        saving = save(connection, key, owner, ttl)
-        return saving
-      })
-    } catch (error) {
-      if (saving) {
-        this.#calls.undo(owner, saving, isRefusal, async () =>
-          run(await this.#source(), RELEASE, key, owner)
-        )
-      }
-      throw error
-    }
+    return this.#acquire(key, owner, (connection) => save(connection, key, owner, ttl))
+  }
+
+  /**
+   * Like `save`, and takes a fencing token in the same step.
+   *
+   * @param ttl - Whole milliseconds; `null` for no expiry
+   */
+  async saveFenced(key: string, owner: string, ttl: number | null): Promise<bigint | false> {
+    return this.#acquire(key, owner, (connection) => saveFenced(connection, key, owner, ttl))
   }
 
   async delete(key: string, owner: string): Promise<void> {
@@ -91,6 +83,28 @@ export class ConnectionStore implements LockStore {
       run(connection, EXTEND, key, owner, String(duration))
     )
     if (!isDone) throw new E_LOCK_NOT_OWNED()
+  }
+
+  async #acquire<T extends boolean | bigint>(
+    key: string,
+    owner: string,
+    send: (connection: RedisConnection) => Promise<T>
+  ): Promise<T> {
+    let saving: Promise<T> | undefined
+    try {
+      return await this.#ask(async (connection) => {
+        await this.#calls.untouched(owner)
+        saving = send(connection)
+        return saving
+      })
+    } catch (error) {
+      if (saving) {
+        this.#calls.undo(owner, saving.then(Boolean), isRefusal, async () =>
+          run(await this.#source(), RELEASE, key, owner)
+        )
+      }
+      throw error
+    }
   }
 
   async #ask<T>(send: (connection: RedisConnection) => Promise<T>): Promise<T> {
@@ -124,31 +138,42 @@ async function save(
   return lossesOf(connection).count !== count && (await run(connection, HOLDS, key, owner))
 }
 
+async function saveFenced(
+  connection: RedisConnection & Extras,
+  key: string,
+  owner: string,
+  ttl: number | null
+): Promise<bigint | false> {
+  const { count } = lossesOf(connection)
+  const { keyPrefix } = connection.options ?? {}
+  const tag = connection.isCluster ? tagOf(`${(keyPrefix as string | undefined) ?? ''}${key}`) : ''
+  const send = (one: Script, ...args: string[]) =>
+    evaluate(connection, one, key, owner, tag, ...args)
+  const now = String(Date.now() * 1000)
+  const token = tokenIn(await send(SAVE_FENCED, ttl === null ? '' : String(ttl), now))
+  if (token !== false) return token
+  // As above.
+  return lossesOf(connection).count !== count && tokenIn(await send(TOKEN_OF))
+}
+
+/** A token comes as text, and as 0 if there is none; its counter may have expired. */
+function tokenIn(reply: unknown): bigint | false {
+  const token = BigInt((reply as string | number | null) ?? 0)
+  return token > 0n && token
+}
+
 function storageError(error: unknown): E_LOCK_STORAGE_ERROR {
   const cause = withoutSecrets(error)
   return new E_LOCK_STORAGE_ERROR([cause instanceof Error ? cause : String(cause)], { cause })
 }
 
-function script(text: string): Script {
-  return { text, digest: createHash('sha1').update(text).digest('hex') }
-}
-
-/** Runs a script by its digest; where the server doesn't have it, by its text, which makes the server keep it. */
 async function run(
-  connection: RedisConnection & Extras,
-  { text, digest }: Script,
+  connection: RedisConnection,
+  one: Script,
   key: string,
   ...args: string[]
 ): Promise<boolean> {
-  const all = [key, ...args]
-  if (typeof connection.evalsha === 'function') {
-    try {
-      return Number(await connection.evalsha(digest, 1, ...all)) === 1
-    } catch (error) {
-      if (!/^NOSCRIPT|unknown command/i.test(String((error as Error).message))) throw error
-    }
-  }
-  return Number(await connection.eval(text, 1, ...all)) === 1
+  return Number(await evaluate(connection, one, key, ...args)) === 1
 }
 
 function lossesOf(connection: RedisConnection & Extras): { count: number } {

@@ -2,6 +2,7 @@
  * Where a store's settings come from, and the connection that it falls back to.
  */
 import { InvalidArgumentsException } from '../../errors.js'
+import { invalid } from '../../validation.js'
 import type { RedisConnection, RedisStoreOptions } from '../../types/main.js'
 import { translateInstance } from './instance.js'
 import type { RawOptions, Translation } from './settings.js'
@@ -15,7 +16,9 @@ export type ConnectionSource = () => RedisConnection | Promise<RedisConnection>
 export class Origin {
   constructor(
     readonly translation: Translation,
-    readonly source: ConnectionSource
+    readonly source: ConnectionSource,
+    /** Whether locks are fenced unless they say otherwise. */
+    readonly fencing = false
   ) {}
 
   /**
@@ -27,35 +30,38 @@ export class Origin {
         `Invalid redis store options: expected an object, got ${kindOf(options)}`
       )
     }
-    const { connection, ...others } = options as RawOptions
+    const { connection, fencing = false, ...others } = options as RawOptions
+    assertFencing(fencing)
     // A connection that is undefined and nothing else: an instance was meant, and the default host isn't.
     const isMeant = 'connection' in options && Object.keys(others).length === 0
     return connection !== undefined || isMeant
-      ? Origin.ofConnection(connection)
-      : Origin.ofOptions(others)
+      ? Origin.ofConnection(connection, fencing)
+      : Origin.ofOptions(others, fencing)
   }
 
   /**
    * A connection of `config/redis.ts`.
    */
-  static ofConfig(config: object, source: ConnectionSource): Origin {
+  static ofConfig(config: object, source: ConnectionSource, fencing: unknown = false): Origin {
+    assertFencing(fencing)
     return new Origin(
       tryTranslating(() => translateConfig(config as RawOptions)),
-      source
+      source,
+      fencing
     )
   }
 
-  private static ofConnection(connection: unknown): Origin {
+  private static ofConnection(connection: unknown, fencing: boolean): Origin {
     const instance = unwrap(connection)
     if (!isConnection(instance)) {
       throw new InvalidArgumentsException(
         `Invalid redis store option "connection": expected an ioredis instance, got ${kindOf(connection)}`
       )
     }
-    return new Origin(translateInstance(instance), () => instance)
+    return new Origin(translateInstance(instance), () => instance, fencing)
   }
 
-  private static ofOptions({ url, ...options }: RawOptions): Origin {
+  private static ofOptions({ url, ...options }: RawOptions, fencing: boolean): Origin {
     if (url !== undefined && (typeof url !== 'string' || !canParse(url))) {
       // Not shown: there may be a password in it.
       throw new InvalidArgumentsException(
@@ -63,10 +69,19 @@ export class Origin {
       )
     }
     const result = tryTranslating(() => translateConfig(options, url))
-    if (result.kind === 'native') return new Origin(result, unreachable)
+    if (result.kind === 'native') return new Origin(result, unreachable, fencing)
     throw new InvalidArgumentsException(
       `Invalid redis store options: ${result.reason}. With an ioredis instance it works: redisStore({ connection })`
     )
+  }
+}
+
+/**
+ * @throws InvalidArgumentsException if it is neither true nor false
+ */
+function assertFencing(fencing: unknown): asserts fencing is boolean {
+  if (typeof fencing !== 'boolean') {
+    throw invalid('redis store option "fencing"', 'true or false', fencing)
   }
 }
 
