@@ -34,10 +34,10 @@ export const sets = {
   },
 
   redis: {
-    items: ['redis_pair', 'redis_queue', 'redis_fleet', 'redis_scaling'],
+    items: ['redis_pair', 'redis_queue', 'redis_fleet', 'redis_scaling', 'redis_keeping'],
     rounds: 5,
     caption: 'Peers on Redis, side by side with loquet',
-    packages: ['loquet', '@verrou/core', 'ioredis', 'redlock', 'redis-semaphore'],
+    packages: ['loquet', '@verrou/core', 'ioredis', 'redlock', 'redlock-5', 'redis-semaphore'],
     places: nodeBinaries,
     missing: () =>
       serverVersion()
