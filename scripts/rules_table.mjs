@@ -55,6 +55,7 @@ const REASONS = [
     ['your own store'],
     'up to the store: the engine passes its answers and errors on',
   ],
+  [['C25'], CLIENTS, 'extended from the event loop, by the same code as your own store'],
   [['C21'], ['your own store'], 'errors pass through as they are (C21 says so)'],
   [
     ['C12', 'C15', 'C23'],

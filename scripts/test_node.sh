@@ -23,33 +23,40 @@ suites() {
 }
 loud_step 'Node.js: engine, memory, custom stores, AdonisJS, processes and threads' \
   suites unit stores faults adonis lifecycle
-# They wait for servers most of the time.
-loud_pair 'Node.js: PostgreSQL, PgBouncer, MariaDB, SQLite; knex, Kysely' suites database -- \
-  'Node.js: Redis: standalone, TLS, sentinels, cluster; DynamoDB (dynalite); package, documentation, types' \
-  suites redis dynamodb package docs types
 
-loud_step 'docs/rules.md is what these tests show' node scripts/rules_table.mjs --check
-
-step 'Pack the package' bash scripts/pack.sh
-
-# in FOLDER COMMAND...
+# in_folder FOLDER COMMAND...
 in_folder() {
   (cd "$1" && shift && "$@")
 }
-step 'Example for AdonisJS 6: install' node scripts/example_app.mjs adonis6 --sqlite
-loud_step 'Example for AdonisJS 6: types' in_folder examples/adonis npm run typecheck
-loud_step 'Example for AdonisJS 6: tests' in_folder examples/adonis npm test
-loud_step 'Example for AdonisJS 6: PostgreSQL' in_folder examples/adonis node ../../scripts/with_database.mjs pg npm test database
-loud_step 'Example for AdonisJS 6: MariaDB' in_folder examples/adonis node ../../scripts/with_database.mjs mysql npm test database
-loud_step 'Empty app of AdonisJS 6, configured for each store' node __test__/adonis/configured_apps.mjs --adonis=6
 
-step 'Example for AdonisJS 7, Node.js 24: install' node scripts/example_app.mjs adonis7 --sqlite
-loud_step 'Example for AdonisJS 7: types' in_folder tmp/adonis7 npm run typecheck
-loud_step 'Example for AdonisJS 7: tests' in_folder tmp/adonis7 npm test
-loud_step 'Empty app of AdonisJS 7, configured for each store' node __test__/adonis/configured_apps.mjs --adonis=7
-loud_step 'AdonisJS 7: tests of the package' node __test__/adonis/adonis7.mjs
+# What is left apart from databases: Redis, and the package as an app has it.
+redis_and_examples() {
+  loud_step 'Node.js: Redis: standalone, TLS, sentinels, cluster; DynamoDB (dynalite); package, documentation, types' \
+    suites redis dynamodb package docs types
 
-step 'Example without AdonisJS: install' node scripts/example_app.mjs plain-node --sqlite
-loud_step 'Example without AdonisJS: tests' in_folder examples/plain-node npm test
-loud_step 'Example without AdonisJS: PostgreSQL' in_folder examples/plain-node node ../../scripts/with_database.mjs pg npm run test:database
-loud_step 'Example without AdonisJS: MariaDB' in_folder examples/plain-node node ../../scripts/with_database.mjs mysql npm run test:database
+  step 'Pack the package' bash scripts/pack.sh
+
+  step 'Example for AdonisJS 6: install' node scripts/example_app.mjs adonis6 --sqlite
+  loud_step 'Example for AdonisJS 6: types' in_folder examples/adonis npm run typecheck
+  loud_step 'Example for AdonisJS 6: tests' in_folder examples/adonis npm test
+  loud_step 'Example for AdonisJS 6: PostgreSQL' in_folder examples/adonis node ../../scripts/with_database.mjs pg npm test database
+  loud_step 'Example for AdonisJS 6: MariaDB' in_folder examples/adonis node ../../scripts/with_database.mjs mysql npm test database
+  loud_step 'Empty app of AdonisJS 6, configured for each store' node __test__/adonis/configured_apps.mjs --adonis=6
+
+  step 'Example for AdonisJS 7, Node.js 24: install' node scripts/example_app.mjs adonis7 --sqlite
+  loud_step 'Example for AdonisJS 7: types' in_folder tmp/adonis7 npm run typecheck
+  loud_step 'Example for AdonisJS 7: tests' in_folder tmp/adonis7 npm test
+  loud_step 'Empty app of AdonisJS 7, configured for each store' node __test__/adonis/configured_apps.mjs --adonis=7
+  loud_step 'AdonisJS 7: tests of the package' node __test__/adonis/adonis7.mjs
+
+  step 'Example without AdonisJS: install' node scripts/example_app.mjs plain-node --sqlite
+  loud_step 'Example without AdonisJS: tests' in_folder examples/plain-node npm test
+  loud_step 'Example without AdonisJS: PostgreSQL' in_folder examples/plain-node node ../../scripts/with_database.mjs pg npm run test:database
+  loud_step 'Example without AdonisJS: MariaDB' in_folder examples/plain-node node ../../scripts/with_database.mjs mysql npm run test:database
+}
+
+# Both wait for servers and installations for much of their time.
+loud_pair 'Node.js: PostgreSQL, PgBouncer, MariaDB, SQLite; knex, Kysely' suites database -- \
+  'Redis, DynamoDB, package, examples for AdonisJS 6 and 7, plain Node.js' redis_and_examples
+
+loud_step 'docs/rules.md is what these tests show' node scripts/rules_table.mjs --check

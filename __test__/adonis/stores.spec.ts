@@ -1,7 +1,10 @@
 import { test } from '@japa/runner'
-import { Verrou, stores } from 'loquet'
+import { Verrou, defineConfig, stores } from 'loquet'
 import { DynamoDBStore } from 'loquet/drivers/dynamodb'
 import { MemoryStore } from 'loquet/drivers/memory'
+import type { Lock } from 'loquet'
+
+import { bootApp } from './app.js'
 
 /** An app whose container has nothing: these stores must not ask it for anything. */
 const app = {
@@ -81,4 +84,59 @@ test.group('AdonisJS | stores', () => {
       const { driver } = await stores.dynamodb(config as never).resolver(app)
       assert.throws(() => driver.factory(), says)
     })
+})
+
+test.group('AdonisJS | defaults of all locks', () => {
+  test('C25: autoExtend of the config is for all locks, unless an acquire differs', async ({
+    assert,
+    test: current,
+  }) => {
+    const booted = await bootApp(
+      current,
+      defineConfig({ default: 'memory', stores: { memory: stores.memory() }, autoExtend: true })
+    )
+    const manager = await booted.container.make('lock.manager')
+    const ways: [isKept: boolean, acquire: (lock: Lock) => Promise<unknown>][] = [
+      [true, (lock) => lock.acquire()],
+      [true, (lock) => lock.hold({ retry: { attempts: 1 } })],
+      [true, (lock) => lock.acquire({ autoExtend: { max: '30m' } })],
+      [false, (lock) => lock.acquire({ autoExtend: false })],
+    ]
+    for (const [number, [isKept, acquire]] of ways.entries()) {
+      const lock = manager.createLock(`k${number}`, 10_000)
+      await acquire(lock)
+      // In memory, what is extended lasts for as long as the event loop may be blocked.
+      assert.equal(lock.getRemainingTime()! > 30_000, isKept)
+      await lock.release()
+    }
+  })
+
+  test('fencing of a store is for its locks, unless a lock differs', async ({
+    assert,
+    test: current,
+  }) => {
+    const booted = await bootApp(
+      current,
+      defineConfig({
+        default: 'fenced',
+        stores: { fenced: stores.memory({ fencing: true }), plain: stores.memory() },
+      })
+    )
+    const manager = await booted.container.make('lock.manager')
+    const tokenOf = async (lock: Lock) => {
+      await lock.acquire()
+      return lock.fencingToken
+    }
+    const plain = manager.use('plain')
+    const tokens = [
+      await tokenOf(manager.createLock('a')),
+      await tokenOf(manager.createLock('b', '10s', { fencing: false })),
+      await tokenOf(plain.createLock('a')),
+      await tokenOf(plain.createLock('b', '10s', { fencing: true })),
+    ]
+    assert.deepEqual(
+      tokens.map((token) => typeof token),
+      ['bigint', 'object', 'object', 'bigint']
+    )
+  })
 })

@@ -16,6 +16,7 @@ import type { TestContext } from '@japa/runner/core'
 import type { DatabaseStoreConfig } from 'loquet/types'
 
 import { bootApp, captureLog } from '../adonis/app.js'
+import { samplesOf } from '../docs/samples.js'
 import { errorOf, until } from '../unit/observe.js'
 import { KINDS, OWN_POOL, startDatabase } from './knexes.js'
 import type { Database } from './knexes.js'
@@ -40,13 +41,21 @@ const appWith = (database: unknown) => ({
 
 const lucidOf = (app: ApplicationService) => app.container.make('lucid.db') as Promise<Lucid>
 
-/** Runs the migration that `configure` writes, up or down. */
-async function migrate(app: ApplicationService, tableName: string, direction: 'up' | 'down') {
+/** The migration that `configure` writes. */
+function locksMigration(tableName: string): string {
   const stub = readFileSync(join(root, 'stubs/make/migration/locks.stub'), 'utf8')
-  const code = stub
-    .replace(/^\{\{\{.*?\}\}\}\n/s, '')
-    .replace('{{ tableName }}', tableName)
-    .replace(/^ {2}protected /m, '  ')
+  return stub.replace(/^\{\{\{.*?\}\}\}\n/s, '').replace('{{ tableName }}', tableName)
+}
+
+/** The one of the fencing tokens that the docs show. */
+function tokensMigration(tableName: string): string {
+  const found = samplesOf('docs/fencing.md').find(({ title }) => title?.includes('/migrations/'))
+  return found!.code.replace("'locks_fencing'", `'${tableName}_fencing'`)
+}
+
+/** Runs a migration, up or down. */
+async function migrate(app: ApplicationService, migrationCode: string, direction: 'up' | 'down') {
+  const code = migrationCode.replace(/^ {2}protected /m, '  ')
   mkdirSync(join(root, 'tmp'), { recursive: true })
   const folder = mkdtempSync(join(root, 'tmp', 'migration-'))
   try {
@@ -140,13 +149,45 @@ for (const kind of KINDS) {
       assert.equal(missing.code, 'E_LOCK_STORAGE_ERROR')
       assert.match(missing.message, /"migrated".+migration/)
 
-      await migrate(app, 'migrated', 'up')
+      await migrate(app, locksMigration('migrated'), 'up')
       for (const key of ['Order', 'order', 'ordér', 'order ']) {
         assert.isTrue(await manager.createLock(key, 60_000).acquireImmediately(), key)
       }
-      await migrate(app, 'migrated', 'down')
+      await migrate(app, locksMigration('migrated'), 'down')
       const lucid = await lucidOf(app)
       assert.isFalse(await lucid.connection().schema.hasTable('migrated'))
+    })
+
+    test('fenced locks want the table of the tokens, and the migration of the docs makes it', async ({
+      assert,
+      test: current,
+    }) => {
+      for (const config of [{}, { pool: OWN_POOL }]) {
+        const tableName = 'with_tokens'
+        const app = await boot(current, { store: { tableName, fencing: true }, config })
+        const manager = await app.container.make('lock.manager')
+        await migrate(app, locksMigration(tableName), 'up')
+        const lock = manager.createLock('key', 60_000)
+        const missing = await errorOf(() => lock.acquire())
+        assert.equal(missing.code, 'E_LOCK_STORAGE_ERROR')
+        assert.match(missing.message, /with_tokens_fencing.+migration/)
+        assert.isFalse(lock.isHeld())
+        assert.isFalse(await lock.isLocked())
+
+        await migrate(app, tokensMigration(tableName), 'up')
+        const tokens: bigint[] = []
+        for (const key of ['Order', 'order', 'ordér']) {
+          const each = manager.createLock(key, 60_000)
+          assert.isTrue(await each.acquireImmediately(), key)
+          tokens.push(each.fencingToken!)
+          await each.release()
+          assert.isTrue(await each.acquireImmediately(), key)
+          assert.isTrue(each.fencingToken! > tokens.at(-1)!)
+        }
+        for (const made of [tokensMigration(tableName), locksMigration(tableName)]) {
+          await migrate(app, made, 'down')
+        }
+      }
     })
 
     for (const { way, config, made } of [

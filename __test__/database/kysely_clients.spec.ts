@@ -10,6 +10,7 @@ import { E_LOCK_STORAGE_ERROR, LockFactory, Verrou } from 'loquet'
 import { DatabaseStore } from 'loquet/drivers/database'
 import { kyselyStore } from 'loquet/drivers/kysely'
 import { registerStoreTestSuite } from 'loquet/test_suite'
+import type { LockStore } from 'loquet/types'
 
 import { runCollected } from '../stores/collected_suite.js'
 import { assertNotOwned, errorOf, until } from '../unit/observe.js'
@@ -106,6 +107,11 @@ test.group('Kysely | dialects', () => {
 /** The adapter of a dialect that nobody knows. */
 class StrangeAdapter extends kysely.DialectAdapterBase {
   override get supportsCreateIfNotExists() {
+    return false
+  }
+
+  /** Or Kysely lets everybody into the transaction that one has begun: its SQLite driver has a single connection. */
+  override get supportsMultipleConnections() {
     return false
   }
 
@@ -228,12 +234,16 @@ test.group('Kysely | Postgres', () => {
     await server.query('create schema app')
     const connection = makeKysely({ client: 'pg', connection: placeOf(server) })
     current.cleanup(() => connection.destroy())
-    const stores = [
+    const stores: LockStore[] = [
       kyselyStore({ connection, schemaName: 'app', tableName: 'locks' }).factory(),
       kyselyStore({ connection: connection.withSchema('app'), tableName: 'locks' }).factory(),
       kyselyStore({ connection, tableName: 'app.locks' }).factory(),
-      peerStore({ connection: connection.withSchema('app'), tableName: 'locks' }).factory(),
     ]
+    // Before the peer's store is made: that creates the table at once, and fails if somebody else does so at the same time.
+    await stores[0].exists('key')
+    stores.push(
+      peerStore({ connection: connection.withSchema('app'), tableName: 'locks' }).factory()
+    )
     for (const [at, holder] of stores.entries()) {
       assert.isTrue(await holder.save('key', `owner ${at}`, 60_000))
       for (const other of stores) assert.isFalse(await other.save('key', 'other', 60_000))

@@ -7,7 +7,10 @@ import { root } from '../types/consumer.js'
 import { choosing } from './programs/choosing.js'
 import { database } from './programs/database.js'
 import { dynamodb } from './programs/dynamodb.js'
+import { fencing } from './programs/fencing.js'
+import { longWork } from './programs/long_work.js'
 import { migrating } from './programs/migrating.js'
+import { observability } from './programs/observability.js'
 import { readme } from './programs/readme.js'
 import { redis } from './programs/redis.js'
 import { runtimes } from './programs/runtimes.js'
@@ -29,8 +32,11 @@ export const PROGRAMS: Record<string, Program> = {
   ...redis,
   ...database,
   ...dynamodb,
+  ...fencing,
+  ...longWork,
   ...migrating,
   ...runtimes,
+  ...observability,
 }
 
 /**

@@ -162,6 +162,7 @@ function addressOf(addresses: Addresses, server: ServerName): string {
 function transpile(code: string, isCommonJs = false): string {
   const module = isCommonJs ? ts.ModuleKind.CommonJS : ts.ModuleKind.ESNext
   return ts.transpileModule(code, {
-    compilerOptions: { target: ts.ScriptTarget.ESNext, module },
+    // `await using` is translated: not every Node.js that runs this has it.
+    compilerOptions: { target: ts.ScriptTarget.ES2022, module },
   }).outputText
 }

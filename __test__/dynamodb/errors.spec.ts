@@ -171,8 +171,7 @@ for (const tells of [true, false]) {
     let running: Running
     const name = newTable()
     group.setup(async () => {
-      running = await startRunning()
-      await storeOf(running, { name }).exists('warm')
+      running = await startRunning(name)
       return () => running.stop()
     })
     const behind = (script: Script, maxAttempts = 3) => {

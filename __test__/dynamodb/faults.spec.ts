@@ -18,10 +18,8 @@ const CUTS = 60
 const NAME = 'locks'
 
 async function start() {
-  const { server, client, stop } = await startRunning()
+  const { server, client, stop } = await startRunning(NAME)
   const clients = [client]
-  // The table is there: what is tested is what becomes of locks.
-  await storeOf({ client }, { name: NAME }).exists('warm')
   return {
     server,
     leases: () => leasesOf(client, NAME),

@@ -8,7 +8,7 @@ import type { Fleet, FleetOrder } from '../fleet/fleet.js'
 import type { MemberOrder } from '../fleet/orders.js'
 import { countToTheEnd, killAndReplace, TIMEOUT, withFleetOn } from '../fleet/scenarios.js'
 import { wayTo } from './fleet/open.js'
-import { leasesOf, startRunning, storeOf } from './tables.js'
+import { leasesOf, startRunning } from './tables.js'
 import type { Running } from './tables.js'
 
 const NAME = 'locks'
@@ -30,12 +30,8 @@ function orderFor({ server }: Running, more: Partial<MemberOrder> = {}): FleetOr
 function withFleet(
   run: (fleet: Fleet, running: Running, random: Random) => Promise<void>
 ): Promise<void> {
-  return withFleetOn(async () => {
-    const running = await startRunning()
-    // The table is there: Verrou's processes wouldn't wait for it.
-    await storeOf(running, { name: NAME }).exists('warm')
-    return running
-  }, run)
+  // The table is there: Verrou's processes wouldn't wait for it.
+  return withFleetOn(() => startRunning(NAME), run)
 }
 
 async function hasNoLeases({ client }: Running): Promise<boolean> {

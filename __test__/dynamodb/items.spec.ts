@@ -24,8 +24,7 @@ test.group('DynamoDB | items', (group) => {
   let running: Running
   const name = newTable()
   group.setup(async () => {
-    running = await startRunning()
-    await storeOf(running, { name }).exists('warm')
+    running = await startRunning(name)
     return () => running.stop()
   })
   const store = () => storeOf(running, { name })

@@ -39,9 +39,15 @@ export interface Running {
   stop: () => Promise<void>
 }
 
-export async function startRunning(): Promise<Running> {
+/**
+ * Starts a server.
+ *
+ * @param name - The name of a table to make at once: what is tested isn't how it comes to be
+ */
+export async function startRunning(name?: string): Promise<Running> {
   const server = await startDynamoDb()
   const client = clientFor(server)
+  if (name !== undefined) await storeOf({ client }, { name }).exists('warm')
   return {
     server,
     client,

@@ -99,6 +99,15 @@ test.group('checker | two leases', () => {
     assert.deepEqual(until(9_900).broken(), ['two-leases'])
   })
 
+  test('a lease of which its holder learns when it is over takes nothing from the next one', ({
+    assert,
+  }) => {
+    const late = (until: number) =>
+      new Tale().ask(0, 'a').hold(10, 110, 'b').grant(60, 'a', { until })
+    assert.deepEqual(late(60).broken(), [])
+    assert.deepEqual(late(90).broken(), ['two-leases'])
+  })
+
   test('a holder that died keeps its lease until its end', ({ assert }) => {
     const tale = new Tale().ask(0, 'a').grant(10, 'a', { until: 10_000 })
     tale.happen({ kind: 'died', at: 20, process: 'A' })

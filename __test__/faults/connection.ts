@@ -119,6 +119,11 @@ export class ProxiedConnection {
     this.#server.resetAndDestroy()
   }
 
+  /** Passes nothing on any longer, in either direction. */
+  silence(): void {
+    this.#silence = 'black-hole'
+  }
+
   /** Takes back what would happen next; who waits in vain learns of it. */
   calm(): void {
     this.#replyFault = null

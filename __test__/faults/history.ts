@@ -53,6 +53,8 @@ export interface LeaseEvent {
   ttl?: number | null
   /** `null` for ever. */
   until?: number | null
+  /** The fencing token of a `granted`, in digits. */
+  token?: string
   /** The code of the error, or its name. */
   code?: string
   /** The error in words. */
@@ -72,6 +74,37 @@ export type WorldEvent =
 
 export type HistoryEvent = LeaseEvent | WorldEvent
 
+/** What happens where locks are fenced, besides. `call` tells the calls of a process apart. */
+export type FencingEvent = {
+  at: number
+  process: string
+  key: string
+  call: number
+  code?: string
+  message?: string
+} & (
+  | {
+      kind:
+        /** The key is about to be freed by force, whoever holds it. */
+        | 'forcing'
+        /** It has been. */
+        | 'forced'
+        | 'force-failed'
+    }
+  | {
+      kind:
+        /** The holder of the token, if it still holds the lock, is about to write to a storage that compares. */
+        | 'offering'
+        /** It has written. */
+        | 'accepted'
+        /** The storage had seen a greater token. */
+        | 'denied'
+        | 'offer-failed'
+      owner: string
+      token: string
+    }
+)
+
 /** What is recorded of a lock; locks of loquet and of Verrou have it. */
 export interface RecordableLock {
   acquire(options?: object): Promise<boolean>
@@ -79,6 +112,8 @@ export interface RecordableLock {
   extend(ttl?: number): Promise<void>
   getOwner(): string
   getRemainingTime(): number | null
+  /** loquet's have it. */
+  readonly fencingToken?: bigint | null
 }
 
 /** Writes the events of one process. */
@@ -96,7 +131,7 @@ export class Recorder {
     this.#file = openSync(join(folder, `${process}.jsonl`), 'ax')
   }
 
-  write(event: HistoryEvent): void {
+  write(event: HistoryEvent | FencingEvent): void {
     // What comes too late must not end up in a file that has got the same number.
     if (this.#isClosed) return
     writeSync(this.#file, `${JSON.stringify(event)}\n`)
@@ -131,6 +166,11 @@ export class RecordedLock {
     this.#ttl = ttl
   }
 
+  /** Its fencing token in digits, if it has one. */
+  get token(): string | undefined {
+    return this.lock.fencingToken?.toString()
+  }
+
   /** @throws what the lock's own `acquire` throws */
   async acquire(options?: object): Promise<boolean> {
     this.#write('asked', { ttl: this.#ttl })
@@ -142,7 +182,7 @@ export class RecordedLock {
       throw error
     }
     this.isHeld = isGranted
-    if (isGranted) this.#write('granted', this.#believed())
+    if (isGranted) this.#write('granted', { ...this.#believed(), token: this.token })
     else this.#write('refused')
     return isGranted
   }
@@ -185,7 +225,7 @@ export class RecordedLock {
   }
 }
 
-function wordsOf(error: unknown): { code: string; message: string } {
+export function wordsOf(error: unknown): { code: string; message: string } {
   const { code, name, message } = error as { code?: unknown; name?: unknown; message?: unknown }
   // What an AbortSignal gives as its reason has a number for a code.
   return { code: String(typeof code === 'string' ? code : name), message: String(message) }
@@ -200,12 +240,12 @@ export class History {
   }
 
   /** Everything that was recorded, in the order of time. */
-  read(): HistoryEvent[] {
+  read<Event extends { at: number } = HistoryEvent>(): Event[] {
     const events = readdirSync(this.folder).flatMap((file) => {
       const text = readFileSync(join(this.folder, file), 'utf8')
       // What comes after the last line's end is what somebody was killed over.
       const lines = text.split('\n').slice(0, -1)
-      return lines.map((line) => JSON.parse(line) as HistoryEvent)
+      return lines.map((line) => JSON.parse(line) as Event)
     })
     return events.sort((one, other) => one.at - other.at)
   }

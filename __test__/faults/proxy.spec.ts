@@ -5,7 +5,7 @@ import { test } from '@japa/runner'
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
-import { until } from '../unit/observe.js'
+import { sleep, until } from '../unit/observe.js'
 import { FAULTS } from './plan.js'
 import type { Fault } from './plan.js'
 import { FaultProxy } from './proxy.js'
@@ -205,6 +205,24 @@ test.group('fault proxy', (group) => {
     })
     assert.isAbove(proxy.statistics.refusals, 0)
     assert.deepEqual(server.performed, ['<2'])
+  })
+
+  test('silence: nothing arrives and nobody is told, until it is calm', async ({ assert }) => {
+    const client = new Client(proxy.port).say('<1')
+    await until(() => client.heard === '>1\n')
+    proxy.silence()
+    const late = new Client(proxy.port).say('<3')
+    client.say('<2')
+    await until(() => proxy.open === 2)
+    // Whatever would be passed on has been.
+    await sleep(20)
+    assert.deepEqual(server.performed, ['<1'])
+    assert.isFalse(client.isOver || late.isOver)
+    proxy.calm()
+    await Promise.all([client.over(), late.over()])
+    const again = new Client(proxy.port).say('<4')
+    await until(() => again.heard === '>4\n')
+    assert.deepEqual(server.performed, ['<1', '<4'])
   })
 
   test('a server that is down is seen as one that hangs up', async ({ assert }) => {

@@ -33,6 +33,7 @@ export class FaultProxy {
   readonly #orders: Order[] = []
   #plan: FaultPlan | null = null
   #refusesUntil = 0
+  #isSilent = false
 
   private constructor(server: Server, target: Target, seed: number) {
     this.#server = server
@@ -62,10 +63,17 @@ export class FaultProxy {
     this.#plan = { ...PLAN, ...plan }
   }
 
+  /** From now on nothing arrives any longer, over new connections neither, and nobody is told. */
+  silence(): void {
+    this.#isSilent = true
+    for (const connection of this.#connections) connection.silence()
+  }
+
   /** Does no further harm. Connections that are silent are cut, so that everybody learns of it. */
   calm(): void {
     this.#plan = null
     this.#refusesUntil = 0
+    this.#isSilent = false
     for (const connection of this.#connections) connection.calm()
   }
 
@@ -128,6 +136,7 @@ export class FaultProxy {
       refuse: (millis) => this.refuse(millis),
     }
     const connection = new ProxiedConnection(client, server, around, random)
+    if (this.#isSilent) connection.silence()
     this.#connections.add(connection)
     for (const socket of [client, server]) {
       socket.on('close', () => {

@@ -119,7 +119,7 @@ export class Story {
   }
 }
 
-/** Whether a lease was granted. */
+/** Whether a lease was granted, and not over by then: a process that is suspended may learn of one when it is. */
 export function isLive(story: Story): story is Story & { granted: number } {
-  return story.granted !== null
+  return story.granted !== null && story.granted < story.liveUntil
 }

@@ -1,20 +1,18 @@
 /**
  * Processes that lock together: started, watched, killed.
  */
-import { fork } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { History, Recorder, now } from '../faults/history.js'
 import { until } from '../unit/observe.js'
+import { startProcess, startThread } from './body.js'
+import type { Body, Ending } from './body.js'
+import { Storage } from './fencing/storage.js'
 import { countedIn } from './meeting_point.js'
 import type { FromMember, MemberOrder, ToMember } from './orders.js'
 
-const PROGRAM = fileURLToPath(new URL('./member.ts', import.meta.url))
-
-/** A process, seen from outside. */
+/** A process or a thread, seen from outside. */
 export class Member {
   readonly name: string
   /** How many locks it has been granted, as far as is known. */
@@ -24,22 +22,23 @@ export class Member {
   /** Times at which it held a lock but left the work undone, since too little of the lease was left. */
   skipped = 0
   /** How it ended: by itself, by a signal, or with an error. */
-  ending: number | NodeJS.Signals | null = null
-  readonly #child: ChildProcess
+  ending: Ending = null
+  readonly #body: Body
+  readonly #storage: Storage
   #stderr = ''
 
-  constructor(order: MemberOrder) {
+  constructor(order: MemberOrder, storage: Storage) {
     this.name = order.name
-    this.#child = fork(PROGRAM, [JSON.stringify(order)], {
-      execArgv: ['--import', 'tsx'],
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    })
-    this.#child.stderr!.setEncoding('utf8').on('data', (text: string) => {
-      this.#stderr += text
-    })
-    this.#child.on('message', (message: FromMember) => this.#hear(message))
-    this.#child.on('exit', (code, signal) => {
-      this.ending = signal ?? code
+    this.#storage = storage
+    const start = order.body === 'thread' ? startThread : startProcess
+    this.#body = start(order, {
+      hear: (message) => this.#hear(message),
+      complain: (text) => {
+        this.#stderr += text
+      },
+      end: (ending) => {
+        this.ending = ending
+      },
     })
   }
 
@@ -48,24 +47,23 @@ export class Member {
   }
 
   say(message: ToMember): void {
-    // It may just have ended.
-    if (this.#child.connected) this.#child.send(message, () => {})
+    this.#body.say(message)
   }
 
   /** SIGKILL; resolves when it is gone. */
   async kill(): Promise<void> {
-    this.#child.kill('SIGKILL')
+    this.#body.kill()
     await until(() => !this.isRunning)
   }
 
   /** SIGSTOP: it does nothing, and its connections stay. */
   suspend(): void {
-    this.#child.kill('SIGSTOP')
+    this.#body.signal('SIGSTOP')
   }
 
   /** SIGCONT. */
   resume(): void {
-    this.#child.kill('SIGCONT')
+    this.#body.signal('SIGCONT')
   }
 
   /** @throws Error if it ended by itself without having done its work */
@@ -76,7 +74,10 @@ export class Member {
 
   #hear(message: FromMember): void {
     if (message.kind === 'ready') this.isReady = true
-    else {
+    else if (message.kind === 'write') {
+      const { call, key, token } = message
+      this.say({ kind: 'answer', call, isAccepted: this.#storage.write(key, token) })
+    } else {
       this.granted = message.total
       if (message.kind === 'done') {
         this.isDone = true
@@ -97,6 +98,8 @@ export class Fleet {
   /** Writes what happened to the fleet as a whole. */
   readonly recorder = new Recorder(this.history.folder, 'fleet')
   readonly members: Member[] = []
+  /** What members write to that have no other place for it. */
+  readonly storage = new Storage()
   /** Where the members meet. */
   readonly #meetingPoint = mkdtempSync(join(tmpdir(), 'loquet-fleet-'))
   readonly #seed: number
@@ -113,18 +116,26 @@ export class Fleet {
   async start(count: number, order: FleetOrder, name: string = order.peer): Promise<Member[]> {
     const started = Array.from({ length: count }, () => {
       const place = this.members.length
-      const member = new Member({
-        ...order,
-        name: `${name}-${place}`,
-        history: this.history.folder,
-        meetingPoint: this.#meetingPoint,
-        seed: this.#seed + place,
-      })
+      const member = new Member(
+        {
+          ...order,
+          name: `${name}-${place}`,
+          history: this.history.folder,
+          meetingPoint: this.#meetingPoint,
+          seed: this.#seed + place,
+        },
+        this.storage
+      )
       this.members.push(member)
       return member
     })
     await this.waitUntil(() => started.every(({ isReady }) => isReady))
     return started
+  }
+
+  /** How many locks have been granted, as far as is known. */
+  get granted(): number {
+    return this.members.reduce((sum, { granted }) => sum + granted, 0)
   }
 
   /** The sum of all counters. */
@@ -149,9 +160,8 @@ export class Fleet {
 
   /** Resolves when some locks have been granted, whoever got them. */
   async progressOfAny(): Promise<void> {
-    const total = () => this.members.reduce((sum, { granted }) => sum + granted, 0)
-    const before = total()
-    await this.waitUntil(() => total() > before + 5)
+    const before = this.granted
+    await this.waitUntil(() => this.granted > before + 5)
   }
 
   /** Resolves when all that run have done their work and have ended by themselves. */

@@ -1,17 +1,23 @@
 /**
  * A process of a fleet: acquires locks, works under them, releases them, and records it. Ordered by its first argument.
  */
-import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { parentPort } from 'node:worker_threads'
 import { Recorder, now } from '../faults/history.js'
 import type { RecordableLock, RecordedLock } from '../faults/history.js'
 import { Random } from '../faults/random.js'
+import { openTable } from './fencing/storage.js'
+import { Writer } from './fencing/writer.js'
+import type { KnexConfig } from '../database/topologies.js'
 import { MeetingPoint } from './meeting_point.js'
 import type { FromMember, MemberOrder, Opener, ToMember } from './orders.js'
 
 /** What is used of a lock factory, loquet's or Verrou's. */
-interface Factory {
-  createLock(name: string, ttl: number | null): RecordableLock & { serialize(): SerializedLock }
+export interface Factory {
+  createLock(
+    name: string,
+    ttl: number | null
+  ): RecordableLock & { serialize(): SerializedLock; forceRelease(): Promise<void> }
   restoreLock(lock: SerializedLock): RecordableLock
 }
 
@@ -43,7 +49,7 @@ let total = 0
 let skipped = 0
 let isStopping = false
 
-async function openFactory({ peer, way, delay }: MemberOrder) {
+async function openFactory({ peer, way, delay, work }: MemberOrder) {
   const { openStore } = (await import(`../${way.opener}`)) as Opener
   const { store, close } = await openStore(peer, way.settings as never)
   const options = { retry: { delay } }
@@ -52,7 +58,8 @@ async function openFactory({ peer, way, delay }: MemberOrder) {
     return { factory: new LockFactory(store as never, options) as Factory, close }
   }
   const { LockFactory } = await import('loquet')
-  return { factory: new LockFactory(store, options) as Factory, close }
+  const fencing = work.kind === 'write'
+  return { factory: new LockFactory(store, { ...options, fencing }) as Factory, close }
 }
 
 /** What a lock is called here: the prefix is added by the store. */
@@ -123,31 +130,64 @@ async function releaseForOthers(factory: Factory): Promise<void> {
   }
 }
 
-function say(message: FromMember): void {
-  if (process.connected) process.send!(message)
+/** Writes under fenced locks until it is told to stop. */
+async function openWriter(factory: Factory, table: KnexConfig | undefined): Promise<Writer> {
+  const storage = table === undefined ? { write: askStorage, close() {} } : await openTable(table)
+  return new Writer({
+    ...{ order, recorder, random, storage, giveBack },
+    createLock: (key, ttl) => factory.createLock(nameOf(key), ttl),
+    granted: () => total++,
+    isStopping: () => isStopping,
+  })
 }
 
-process.on('message', (message: ToMember) => {
+const asked = new Map<number, (isAccepted: boolean) => void>()
+let calls = 0
+
+/** Writes to the storage of the fleet. */
+function askStorage(key: string, token: string): Promise<boolean> {
+  const call = ++calls
+  say({ kind: 'write', call, key, token })
+  return new Promise((resolve) => asked.set(call, resolve))
+}
+
+function say(message: FromMember): void {
+  if (parentPort !== null) parentPort.postMessage(message)
+  else if (process.connected) process.send!(message)
+}
+
+const port = parentPort ?? process
+port.on('message', (message: ToMember) => {
   if (message === 'stop') isStopping = true
+  else if (message !== 'go') {
+    asked.get(message.call)!(message.isAccepted)
+    asked.delete(message.call)
+  }
 })
 const { factory, close } = await openFactory(order)
-say({ kind: 'ready' })
+const { work } = order
+const writer = work.kind === 'write' ? await openWriter(factory, work.table) : undefined
 // Anything that is said means that it begins.
-await once(process, 'message')
+const beginning = new Promise((resolve) => port.once('message', resolve))
+say({ kind: 'ready' })
+await beginning
 
 let told = 0
 const telling = setInterval(() => {
   if (total > told) say({ kind: 'granted', total: (told = total) })
 }, 50)
 await Promise.all(
-  Array.from({ length: order.tasks }, () =>
-    order.work.kind === 'release'
+  Array.from({ length: order.tasks }, () => {
+    if (writer !== undefined) return writer.takeTurns()
+    return work.kind === 'release'
       ? releaseForOthers(factory)
       : takeTurns(factory, order.rounds ?? Number.POSITIVE_INFINITY)
-  )
+  })
 )
 clearInterval(telling)
 say({ kind: 'done', total, skipped })
 // From here on nothing may keep the process alive.
+await writer?.close()
 await close?.()
-process.disconnect()
+if (parentPort !== null) parentPort.close()
+else process.disconnect()

@@ -3,6 +3,8 @@
  */
 import type { LockStore } from 'loquet/types'
 
+import type { KnexConfig } from '../database/topologies.js'
+
 /** How a member reaches the server. */
 export interface Way {
   /** The module that opens stores in this way, below `__test__`. It exports `openStore`. */
@@ -32,10 +34,17 @@ export type Work =
   | { kind: 'count-and-hand'; to: string }
   /** Holds nothing: releases what others hand to it. */
   | { kind: 'release' }
+  /**
+   * Writes under a fenced lock, in time or too late, and frees locks of others by force. Into a table of a database, or
+   * else into the storage of the fleet.
+   */
+  | { kind: 'write'; table?: KnexConfig }
 
 export interface MemberOrder {
   /** Names its process in the history. */
   name: string
+  /** A process unless it says otherwise. */
+  body?: 'process' | 'thread'
   peer: Peer
   /** How it reaches the server: what the module that opens its store takes. */
   way: Way
@@ -59,10 +68,15 @@ export interface MemberOrder {
   seed: number
 }
 
-export type ToMember = 'go' | 'stop'
+/** What a member is told: to begin, to end, and whether the fleet's storage has accepted what it wrote. */
+export type ToMember = 'go' | 'stop' | { kind: 'answer'; call: number; isAccepted: boolean }
 
-/** What a member says: that it is there, how many locks it has been granted so far, that it has done its work. */
+/**
+ * What a member says: that it is there, how many locks it has been granted so far, what it writes to the fleet's storage,
+ * that it has done its work.
+ */
 export type FromMember =
   | { kind: 'ready' }
   | { kind: 'granted'; total: number }
+  | { kind: 'write'; call: number; key: string; token: string }
   | { kind: 'done'; total: number; skipped: number }

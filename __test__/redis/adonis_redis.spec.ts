@@ -172,18 +172,16 @@ test.group('AdonisJS | redis, app', (group) => {
     })
   }
 
-  test('a held lock can still be released after the shutdown', async ({
-    assert,
-    test: current,
-  }) => {
+  test('what is held is released at the end of the shutdown', async ({ assert, test: current }) => {
     const app = await boot(current)
     const manager = await app.container.make('lock.manager')
     const held = manager.createLock('late', null)
     await held.acquire()
     await app.terminate()
 
-    await held.release()
     assert.equal(await server.cli('EXISTS', 'late'), '0')
+    const error = await errorOf(() => held.release())
+    assert.equal(error.code, 'E_LOCK_NOT_OWNED')
   })
 
   test('the own connection is told once in the log of the app, with the option', async ({

@@ -81,6 +81,26 @@ test.group('Redis | close', (group) => {
     await until(async () => (await countConnections()) === 0)
   })
 
+  test('a lock that is extended is released over the connection that it was extended over', async ({
+    assert,
+  }) => {
+    const verrou = createVerrou()
+    const lock = verrou.createLock('extended', '1m')
+    await lock.acquire({ autoExtend: true })
+    await verrou.close()
+    assert.isAbove(await countConnections(), 0, 'the lock is still extended')
+
+    // Whoever asks for it makes one, too.
+    const connectionsMade = async () =>
+      Number(/total_connections_received:(\d+)/.exec(await server.cli('INFO', 'stats'))![1])
+    const asking = -(await connectionsMade()) + (await connectionsMade())
+    const before = await connectionsMade()
+    await lock.release()
+    assert.equal((await connectionsMade()) - before, asking)
+    assert.equal(await server.cli('EXISTS', 'extended'), '0')
+    await until(async () => (await countConnections()) === 0)
+  })
+
   test('a connection that others use stays', async ({ assert }) => {
     const [one, other] = [createVerrou('shared'), createVerrou('shared')]
     await one.createLock('one').acquire()

@@ -12,6 +12,8 @@ export interface Variant {
   name?: string
   /** Driven by the native engine. */
   isNative?: boolean
+  /** Whether it has `saveFenced`. */
+  isFenced?: boolean
   createStore?: (running: Running) => LockStore
   /** Whether stores are used once before a test gets them. */
   isWarmed?: boolean

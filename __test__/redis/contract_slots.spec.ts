@@ -80,6 +80,30 @@ test.group('Redis slots', () => {
     })
   })
 
+  test('a fenced lock comes when its slot has been moved, and its tokens grow on', async ({
+    assert,
+  }) => {
+    await withCluster(async (cluster) => {
+      const [ours, theirs] = openFactories(cluster, ['one', 'two'], 20_000)
+      const lock = ours.createLock('{k}', 60_000, { fencing: true })
+      await lock.acquire()
+      const first = lock.fencingToken!
+      await lock.release()
+
+      const { slot, from, to } = await routeOf(cluster, '{k}')
+      const move = await cluster.beginMove(slot, from, to)
+      const next = theirs.createLock('{k}', 60_000, { fencing: true })
+      const acquiring = next.acquire()
+      assert.isTrue(await isPending(acquiring))
+      assert.equal(await move.moveKeys(), 1)
+      assert.isTrue(await isPending(acquiring))
+      await move.finish()
+      assert.isTrue(await acquiring)
+      assert.isTrue(next.fencingToken! > first, `${next.fencingToken} after ${first}`)
+      await next.release()
+    })
+  })
+
   test('C8: who has waited while its slot moved is woken', async ({ assert }) => {
     await withCluster(async (cluster) => {
       const factories = openFactories(cluster, ['one', 'two', 'three'])

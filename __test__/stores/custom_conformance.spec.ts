@@ -77,6 +77,34 @@ const BROKEN: Record<string, new () => LockStore> = {
       return super.holderOf(key.toLowerCase())
     }
   },
+  'fences what is held': class extends SyncStore {
+    override saveFenced(key: string, owner: string, ttl: number | null) {
+      return super.saveFenced(key, owner, ttl) || 1n
+    }
+  },
+  'gives the same token again': class extends SyncStore {
+    override saveFenced(key: string, owner: string, ttl: number | null) {
+      return super.save(key, owner, ttl) && BigInt(Date.UTC(2100, 0)) * 1000n
+    }
+  },
+  'forgets the last token with a forced release': class extends SyncStore {
+    #last = 0n
+
+    override saveFenced(key: string, owner: string, ttl: number | null) {
+      return this.save(key, owner, ttl) && ++this.#last
+    }
+
+    override forceDelete(key: string) {
+      super.forceDelete(key)
+      this.#last = 0n
+    }
+  },
+  'numbers acquisitions': class extends SyncStore {
+    override saveFenced(key: string, owner: string, ttl: number | null) {
+      const token = super.saveFenced(key, owner, ttl)
+      return token && (Number(token) as never)
+    }
+  },
   'does not extend': class extends SyncStore {
     override extend(key: string, owner: string) {
       if (this.holderOf(key) !== owner) throw new E_LOCK_NOT_OWNED()
@@ -91,7 +119,7 @@ test.group('Conformance | broken stores', () => {
         assert,
         (collect) => registerStoreTestSuite({ test: collect, createStore: () => new Store() }),
         // The methods of the store one by one; what is built on them would wait for seconds.
-        { wanted: /^(save|delete|forceDelete|extend|expiry)/ }
+        { wanted: /^(save|saveFenced|delete|forceDelete|extend|expiry)/ }
       )
       assert.isNotEmpty(failures, `a store that ${title}`)
     })

@@ -62,6 +62,7 @@ const start = async () => ({ stop: async () => {} })
 await registerContractFor({
   title: 'Prisma adapter of the page',
   isNative: false,
+  isFenced: false,
   start,
   createStore: () => createPrismaStore(),
 })

@@ -4,9 +4,9 @@
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import { E_LOCK_NOT_OWNED } from 'loquet'
+import { E_LOCK_NOT_OWNED, errors } from 'loquet'
 import type { Assert } from '@japa/assert'
-import type { Lock } from 'loquet'
+import type { Lock, LossReason } from 'loquet'
 
 export { sleep }
 
@@ -30,6 +30,21 @@ export async function assertNotOwned(assert: Assert, call: () => unknown): Promi
   const error = await errorOf(call)
   assert.instanceOf(error, E_LOCK_NOT_OWNED)
   assert.equal(error.code, 'E_LOCK_NOT_OWNED')
+}
+
+/** Keeps what a signal is aborted with, and how often it is. */
+export function listen(lock: { readonly signal: AbortSignal }): unknown[] {
+  const { signal } = lock
+  const heard: unknown[] = []
+  signal.addEventListener('abort', () => heard.push(signal.reason))
+  return heard
+}
+
+/** Fails unless a signal was aborted because the lock of the key was lost, and why. */
+export function assertLost(assert: Assert, reason: any, key: string, why: LossReason): void {
+  assert.instanceOf(reason, errors.E_LOCK_LOST)
+  assert.deepEqual([reason.code, reason.key, reason.reason], ['E_LOCK_LOST', key, why])
+  assert.include(reason.message, `"${key}"`)
 }
 
 /** The milliseconds that a call takes until its promise is settled, by the clock that the contract names. */
@@ -105,10 +120,15 @@ export interface Ended {
 /**
  * Runs an ES module in a process of its own, in this package, so that it can import what is tested by its name.
  */
-export function runModule(source: string, flags: string[] = []): Promise<Ended> {
+export function runModule(
+  source: string,
+  flags: string[] = [],
+  env: Record<string, string> = {}
+): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [...flags, '--input-type=module', '--eval', source], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
     })
     let [stdout, stderr] = ['', '']
     child.stdout.setEncoding('utf8').on('data', (text: string) => {

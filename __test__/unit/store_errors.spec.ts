@@ -35,7 +35,7 @@ const WAYS = {
 
 test.group('errors of a custom store', () => {
   for (const [title, way] of Object.entries(WAYS)) {
-    const failing = (method: keyof LockStore, reason: unknown) => {
+    const failing = (method: Exclude<keyof LockStore, 'fencing'>, reason: unknown) => {
       const store = new SyncStore()
       store[method] = way(reason) as never
       return new LockFactory(store, { retry: { delay: 5 } })
@@ -62,6 +62,7 @@ test.group('errors of a custom store', () => {
         assert.strictEqual(await rejectionOf(lock.release()), reason)
         assert.isTrue(await lock.isLocked())
         assert.isAbove(lock.getRemainingTime()!, 0, 'it may still be held')
+        assert.isFalse(lock.isHeld(), 'C26: it may be held no longer')
         assert.strictEqual(await rejectionOf(factory.createLock('run').run(() => 'done')), reason)
         assert.strictEqual(
           await rejectionOf(factory.restoreLock(lock.serialize()).release()),
@@ -74,8 +75,9 @@ test.group('errors of a custom store', () => {
       for (const reason of REASONS) {
         const extending = failing('extend', reason).createLock('k', 60_000)
         await extending.acquire()
-        assert.strictEqual(await rejectionOf(extending.extend(1000)), reason)
+        assert.strictEqual(await rejectionOf(extending.extend(120_000)), reason)
         assert.isAbove(extending.getRemainingTime()!, 50_000)
+        assert.isAtMost(extending.getRemainingTime()!, 60_000)
         await extending.release()
         const asking = failing('exists', reason).createLock('k')
         assert.strictEqual(await rejectionOf(asking.isLocked()), reason)

@@ -20,6 +20,8 @@ export class SyncStore implements LockStore {
   calls = 0
 
   protected readonly table = new Map<string, { owner: string; endsAt: number }>()
+  /** The last fencing token of each key. */
+  readonly tokens = new Map<string, bigint>()
 
   save(key: string, owner: string, ttl: number | null): boolean {
     this.calls++
@@ -30,6 +32,14 @@ export class SyncStore implements LockStore {
       endsAt: ttl === null ? Number.POSITIVE_INFINITY : this.now() + ttl,
     })
     return true
+  }
+
+  saveFenced(key: string, owner: string, ttl: number | null): bigint | false {
+    if (!this.save(key, owner, ttl)) return false
+    const [next, now] = [(this.tokens.get(key) ?? 0n) + 1n, BigInt(Date.now()) * 1000n]
+    const token = next > now ? next : now
+    this.tokens.set(key, token)
+    return token
   }
 
   delete(key: string, owner: string): void {
@@ -82,6 +92,10 @@ export class AsyncStore implements LockStore {
     return this.later(() => this.table.save(key, owner, ttl))
   }
 
+  async saveFenced(key: string, owner: string, ttl: number | null): Promise<bigint | false> {
+    return this.later(() => this.table.saveFenced(key, owner, ttl))
+  }
+
   async delete(key: string, owner: string): Promise<void> {
     return this.later(() => this.table.delete(key, owner))
   }
@@ -121,6 +135,8 @@ export interface StoreUnderTest {
   name: string
   /** Driven by the native engine, not through the store's methods. */
   isNative: boolean
+  /** Whether it has `saveFenced`. */
+  isFenced: boolean
   createStore: () => LockStore
   /** A factory over a store of its own. */
   createFactory: (options?: LockFactoryOptions) => LockFactory
@@ -163,6 +179,7 @@ export function forEachStore(section: string, define: (store: StoreUnderTest) =>
       define({
         name,
         isNative,
+        isFenced: 'saveFenced' in createStore(),
         createStore,
         createFactory: (options) => new LockFactory(createStore(), options),
       })

@@ -127,14 +127,15 @@ export const migrating: Record<string, Program> = {
       sample(`${REDLOCK}#using:2`),
       `assert.deepEqual(imported, files)
 
-      // A step that is refused the extension isn't begun.
+      // A step isn't begun once the lock is lost.
       let error: { code?: string } = {}
-      await verrou.createLock('import', '1m').run(async (lock) => {
-        await lock.forceRelease()
-        await lock.extend()
+      await verrou.createLock('import', 5000).run(async (lock) => {
+        await verrou.createLock('import').forceRelease()
+        while (!lock.signal.aborted) await new Promise((resolve) => setTimeout(resolve, 5))
+        lock.signal.throwIfAborted()
         imported.push('in vain')
-      }).catch((reason) => { error = reason })
-      assert.equal(error.code, 'E_LOCK_NOT_OWNED')
+      }, { autoExtend: true }).catch((reason) => { error = reason })
+      assert.equal(error.code, 'E_LOCK_LOST')
       assert.deepEqual(imported, files)
       await verrou.close()`,
     ],

@@ -16,6 +16,7 @@ import type Configure from '@adonisjs/core/commands/configure'
 import type { Lock, LockFactory, Verrou } from 'loquet'
 import type { MemoryStoreOptions } from 'loquet/drivers/memory'
 import type {
+  AutoExtendOptions,
   ConfigProvider,
   ConfigProviderApp,
   DatabaseStoreConfig,
@@ -62,7 +63,13 @@ check<Equal<typeof config.default, 'memory' | 'redis' | 'database' | 'plain' | '
 check<
   Equal<
     LockConfig<{ memory: StoreFactory }>,
-    { default: 'memory'; stores: { memory: StoreFactory }; retry?: RetryConfig }
+    {
+      default: 'memory'
+      stores: { memory: StoreFactory }
+      retry?: RetryConfig
+      autoExtend?: boolean | AutoExtendOptions
+      events?: boolean
+    }
   >
 >()
 check<Equal<KnownStoresConfig, Record<string, ConfigProvider<StoreFactory> | StoreFactory>>>()
@@ -106,7 +113,8 @@ check<Equal<Parameters<typeof stores.memory>, [options?: MemoryStoreOptions]>>()
 check<Equal<Parameters<typeof stores.redis>, [config?: RedisStoreConfig]>>()
 check<Equal<Parameters<typeof stores.database>, [config?: DatabaseStoreConfig]>>()
 check<Equal<Parameters<typeof stores.dynamodb>, [config: DynamoDbOptions]>>()
-check<Equal<RedisStoreConfig, { connectionName?: string }>>()
+check<Equal<RedisStoreConfig['connectionName'], string | undefined>>()
+check<Equal<keyof RedisStoreConfig, 'connectionName' | 'fencing'>>()
 check<Equal<DatabaseStoreConfig['connectionName' | 'tableName'], string | undefined>>()
 check<Equal<ReturnType<typeof stores.memory>, ConfigProvider<StoreFactory>>>()
 check<Equal<ReturnType<typeof stores.redis>, ConfigProvider<StoreFactory>>>()

@@ -41,7 +41,7 @@ check<
   >
 >()
 check<Equal<ConstructorParameters<typeof KnexAdapter>, [connection: KnexConnection]>>()
-check<Equal<keyof DatabaseOptions, 'tableName' | 'autoCreateTable'>>()
+check<Equal<keyof DatabaseOptions, 'tableName' | 'autoCreateTable' | 'fencing'>>()
 check<
   Equal<
     keyof DatabaseTableOptions,

@@ -6,6 +6,7 @@ import type * as verrou from '@verrou/core'
 import { E_LOCK_NOT_OWNED, E_LOCK_STORAGE_ERROR, errors } from 'loquet'
 import { check, some } from './equal.js'
 import type { Equal } from './equal.js'
+import type { LossReason } from 'loquet'
 
 /** The namespace and the package's own exports are the same classes. */
 check<Equal<typeof errors.E_LOCK_NOT_OWNED, typeof E_LOCK_NOT_OWNED>>()
@@ -17,6 +18,8 @@ check<
     | 'E_LOCK_NOT_OWNED'
     | 'E_LOCK_STORAGE_ERROR'
     | 'E_LOCK_CLOSED'
+    | 'E_LOCK_LOST'
+    | 'E_LOCK_NOT_ACQUIRED'
     | 'E_LOCK_UNSUPPORTED_PLATFORM'
     | 'InvalidArgumentsException'
   >
@@ -29,9 +32,15 @@ export const thrown: Exception[] = [
   new E_LOCK_STORAGE_ERROR([{ message: 'The server is gone' }]),
   new E_LOCK_STORAGE_ERROR(['The server is gone'], { cause: new Error('cause'), status: 503 }),
   new errors.E_LOCK_CLOSED(),
+  new errors.E_LOCK_LOST(['key', 'expired'], { cause: new Error('cause') }),
+  new errors.E_LOCK_NOT_ACQUIRED(['key']),
   new errors.E_LOCK_UNSUPPORTED_PLATFORM(['an island'], { cause: new Error('cause') }),
   new errors.InvalidArgumentsException('Invalid TTL'),
 ]
+// @ts-expect-error Not one of the reasons.
+new errors.E_LOCK_LOST(['key', 'boredom'])
+check<Equal<errors.E_LOCK_LOST['reason'], LossReason>>()
+check<Equal<LossReason, 'expired' | 'not_owned' | 'unreachable' | 'max' | 'stalled' | 'closed'>>()
 check<
   Equal<
     errors.LockErrorOptions extends ErrorOptions & { code?: string; status?: number }

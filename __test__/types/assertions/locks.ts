@@ -1,15 +1,19 @@
 /**
  * `Lock`, `LockFactory` and `Verrou`: what they take, what they give, and what they refuse.
  */
-import { type Lock, LockFactory, Verrou } from 'loquet'
+import { HeldLock, type Lock, LockFactory, Verrou } from 'loquet'
 import { memoryStore } from 'loquet/drivers/memory'
 import type { RunResult, VerrouConfig } from 'loquet'
 import type {
+  AutoExtendOptions,
+  CloseOptions,
+  CreateLockOptions,
   Duration,
   LockAcquireOptions,
   LockFactoryOptions,
   LockStore,
   Logger,
+  ResolvedAutoExtend,
   ResolvedLockConfig,
   RetryConfig,
   SerializedLock,
@@ -85,7 +89,13 @@ check<Equal<ReturnType<Lock['serialize']>, SerializedLock>>()
 check<Equal<ReturnType<Lock['toJSON']>, SerializedLock>>()
 
 /** What `acquire` and `run` may be told. */
-check<Equal<LockAcquireOptions, { retry?: RetryConfig; signal?: AbortSignal }>>()
+check<
+  Equal<
+    LockAcquireOptions,
+    { retry?: RetryConfig; signal?: AbortSignal; autoExtend?: boolean | AutoExtendOptions }
+  >
+>()
+check<Equal<AutoExtendOptions, { max?: Duration; stall?: Duration }>>()
 check<Equal<RetryConfig, { attempts?: number; delay?: Duration; timeout?: Duration }>>()
 check<Equal<Parameters<Lock['acquire']>, [options?: LockAcquireOptions]>>()
 check<Equal<Parameters<Lock['acquireImmediately']>, []>>()
@@ -94,6 +104,10 @@ lock.acquire({})
 lock.acquire({ retry: { attempts: Number.POSITIVE_INFINITY, delay: '1s', timeout: null } })
 lock.acquire({ signal: AbortSignal.timeout(1_000) })
 lock.run(async () => 1, { retry: { timeout: 300 }, signal: new AbortController().signal })
+lock.acquire({ autoExtend: true })
+lock.run(async () => 1, { autoExtend: { max: '10m', stall: null } })
+// @ts-expect-error Misspelled.
+lock.acquire({ autoExtend: { maximum: '10m' } })
 // @ts-expect-error Misspelled.
 lock.acquire({ retry: { attempt: 1 } })
 // @ts-expect-error The retry settings have a name.
@@ -102,6 +116,33 @@ lock.acquire({ attempts: 1 })
 lock.acquire({ signal: new AbortController() })
 // @ts-expect-error Not a duration.
 lock.acquire({ retry: { timeout: new Date() } })
+
+/** What tells whether a lease is held. */
+check<Equal<Lock['signal'], AbortSignal>>()
+check<Equal<ReturnType<Lock['isHeld']>, boolean>>()
+check<Equal<Lock['fencingToken'], bigint | null>>()
+// @ts-expect-error It belongs to the lock.
+lock.signal = new AbortController().signal
+
+/** What `hold` resolves to. */
+check<Equal<Lock['hold'], (options?: LockAcquireOptions) => Promise<HeldLock>>>()
+check<
+  Equal<
+    keyof HeldLock,
+    'signal' | 'fencingToken' | 'isHeld' | 'extend' | 'release' | typeof Symbol.asyncDispose
+  >
+>()
+check<Equal<HeldLock['signal'], AbortSignal>>()
+check<Equal<HeldLock['fencingToken'], bigint | null>>()
+check<Equal<ReturnType<HeldLock['isHeld']>, boolean>>()
+check<Equal<HeldLock['extend'], (ttl?: Duration) => Promise<void>>>()
+check<Equal<HeldLock['release'], () => Promise<void>>>()
+export async function disposed(): Promise<boolean> {
+  await using held = await lock.hold({ retry: { attempts: 1 } })
+  return held.isHeld()
+}
+// @ts-expect-error Only `hold` makes one.
+export const wrongHeld = new HeldLock(lock)
 
 /** Durations: milliseconds, a string, `null`. */
 check<Equal<Duration, number | string | null>>()
@@ -143,13 +184,41 @@ check<
 check<
   Equal<
     ResolvedLockConfig,
-    { retry: { attempts: number; delay: number; timeout?: number }; logger: Logger }
+    {
+      retry: { attempts: number; delay: number; timeout?: number }
+      logger: Logger
+      autoExtend?: ResolvedAutoExtend | null
+      fencing?: boolean
+    }
   >
 >()
 
+/** Closing. */
+check<Equal<CloseOptions, { release?: boolean; timeout?: Duration }>>()
+check<Equal<Parameters<LockFactory['close']>, [options?: CloseOptions]>>()
+check<Equal<ReturnType<LockFactory['close']>, Promise<void>>>()
+check<Equal<Parameters<Verrou<{ memory: StoreFactory }>['close']>, [options?: CloseOptions]>>()
+
 /** `LockFactory`. */
-check<Equal<LockFactoryOptions, { retry?: RetryConfig; logger?: Logger }>>()
-check<Equal<Parameters<LockFactory['createLock']>, [name: string, ttl?: Duration]>>()
+check<
+  Equal<
+    LockFactoryOptions,
+    {
+      name?: string
+      retry?: RetryConfig
+      logger?: Logger
+      autoExtend?: boolean | AutoExtendOptions
+      fencing?: boolean
+    }
+  >
+>()
+check<
+  Equal<
+    Parameters<LockFactory['createLock']>,
+    [name: string, ttl?: Duration, options?: CreateLockOptions]
+  >
+>()
+check<Equal<CreateLockOptions, { fencing?: boolean }>>()
 check<Equal<ReturnType<LockFactory['createLock']>, Lock>>()
 check<Equal<ReturnType<LockFactory['restoreLock']>, Lock>>()
 export const factories = [
@@ -168,7 +237,12 @@ export const verrou = new Verrou({
 })
 check<Equal<Parameters<typeof verrou.use>, [store?: 'memory' | 'custom']>>()
 check<Equal<ReturnType<typeof verrou.use>, LockFactory>>()
-check<Equal<Parameters<typeof verrou.createLock>, [name: string, ttl?: Duration]>>()
+check<
+  Equal<
+    Parameters<typeof verrou.createLock>,
+    [name: string, ttl?: Duration, options?: CreateLockOptions]
+  >
+>()
 check<Equal<ReturnType<typeof verrou.createLock>, Lock>>()
 check<Equal<Parameters<typeof verrou.restoreLock>, [lock: SerializedLock]>>()
 check<Equal<ReturnType<typeof verrou.restoreLock>, Lock>>()
@@ -201,6 +275,7 @@ check<
       stores: { memory: StoreFactory }
       logger?: Logger
       retry?: RetryConfig
+      autoExtend?: boolean | AutoExtendOptions
     }
   >
 >()

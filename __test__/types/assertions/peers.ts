@@ -65,7 +65,7 @@ export const classes: {
 check<Equal<Duration, verrouTypes.Duration>>()
 check<Equal<SerializedLock, verrouTypes.SerializedLock>>()
 check<Equal<RetryConfig, verrouTypes.RetryConfig>>()
-check<Equal<DatabaseOptions, verrouTypes.DatabaseOptions>>()
+check<Equal<Omit<DatabaseOptions, 'fencing'>, verrouTypes.DatabaseOptions>>()
 
 /** what only passes in is taken: ours may take more. */
 export const inwards: [

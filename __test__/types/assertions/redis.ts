@@ -10,6 +10,7 @@ import type {
   LockStore,
   RedisClusterOptions,
   RedisConnection,
+  RedisFencingOptions,
   RedisServerOptions,
   RedisConnectionOptions,
   RedisStoreOptions,
@@ -23,7 +24,11 @@ check<Equal<Parameters<typeof redisStore>, [options: RedisStoreOptions]>>()
 check<Equal<ReturnType<typeof redisStore>, { factory: () => RedisStore }>>()
 check<Equal<ConstructorParameters<typeof RedisStore>, [options: RedisStoreOptions]>>()
 check<Equal<RedisStoreOptions, RedisConnectionOptions | RedisUrlOptions | RedisClusterOptions>>()
-check<Equal<RedisConnectionOptions, { connection: RedisConnection }>>()
+check<Equal<RedisConnectionOptions['connection'], RedisConnection>>()
+check<Equal<keyof RedisConnectionOptions, 'connection' | 'fencing'>>()
+check<Equal<RedisStoreOptions['fencing'], boolean | undefined>>()
+check<Equal<RedisFencingOptions, { fencing?: boolean }>>()
+check<Equal<ReturnType<RedisStore['saveFenced']>, Promise<bigint | false>>>()
 check<Equal<RedisStoreOptions['connection'], RedisConnection | undefined>>()
 check<Equal<RedisUrlOptions['url'], string | undefined>>()
 check<Equal<RedisServerOptions['tls'], boolean | RedisTlsOptions | undefined>>()

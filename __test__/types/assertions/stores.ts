@@ -54,6 +54,21 @@ export class MixedStore implements LockStore {
   async extend() {}
 }
 
+/** Whoever gives fencing tokens gives BigInts, at once or later. */
+export class FencedStore extends SyncStore implements LockStore {
+  readonly fencing = true
+  saveFenced(_key: string, _owner: string, ttl: number | null): bigint | false {
+    return ttl === null && 1n
+  }
+}
+
+export class NumberedStore extends SyncStore implements LockStore {
+  // @ts-expect-error A token is a BigInt.
+  async saveFenced(): Promise<number> {
+    return 1
+  }
+}
+
 export class ForgetfulStore implements LockStore {
   // @ts-expect-error Whether the lock was saved has to be told.
   save(): void {}
@@ -106,7 +121,9 @@ check<Equal<ReturnType<MemoryStore['extend']>, Promise<void>>>()
 check<Equal<ReturnType<typeof memoryStore>, { factory: () => MemoryStore }>>()
 check<Equal<Parameters<typeof memoryStore>, [options?: MemoryStoreOptions]>>()
 check<Equal<ConstructorParameters<typeof MemoryStore>, [options?: MemoryStoreOptions]>>()
-check<Equal<MemoryStoreOptions, { shared?: string }>>()
+check<Equal<MemoryStoreOptions, { shared?: string; fencing?: boolean }>>()
+check<Equal<ReturnType<MemoryStore['saveFenced']>, Promise<bigint | false>>>()
+check<Equal<MemoryStore['fencing'], boolean>>()
 // @ts-expect-error A lock space has a name.
 memoryStore({ shared: true })
 // @ts-expect-error There is nothing else to set.
