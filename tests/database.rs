@@ -239,7 +239,10 @@ async fn makes_one_table(settings: Option<Settings>) {
 
 #[tokio::test]
 async fn processes_that_make_the_table_at_once_all_get_their_locks() {
-    makes_one_table(postgres("made at once")).await;
+    // Postgres has several ways to say that somebody else was faster, some of them rare.
+    for round in 0..30 {
+        makes_one_table(postgres(&format!("made at once {round}"))).await;
+    }
     makes_one_table(mysql("made at once")).await;
     makes_one_table(Some(File::with_journal("wal").await.settings("made at once"))).await;
 }

@@ -122,6 +122,21 @@ async fn grows(settings: Option<Settings>) {
 }
 
 #[tokio::test]
+async fn what_has_the_name_of_the_table_on_postgres_is_told() {
+    let Some(settings) = postgres("fence_type") else {
+        return;
+    };
+    let tokens = settings.token_table();
+    perform(&settings, &format!("CREATE DOMAIN {tokens} AS bigint")).await.unwrap();
+    let process = Process::start(&settings);
+    let refused = process.handle.acquire_fenced(key("fenced"), owner(1), ttl(60_000), Retry::ONCE).await;
+    let words = refused.unwrap_err().to_string();
+    assert!(words.contains(&format!("type \"{tokens}\" already exists")), "{words}");
+    perform(&settings, &format!("DROP DOMAIN {tokens}")).await.unwrap();
+    turns(&[&process.handle], &key("fenced"), None).await;
+}
+
+#[tokio::test]
 async fn tokens_grow_in_the_order_of_the_holders() {
     grows(postgres("fence_rounds")).await;
     grows(pgbouncer("fence_rounds_pooled", false)).await;

@@ -219,13 +219,15 @@ impl Dialect for Postgres {
             Table::Locks => &self.sql.create,
             Table::Tokens => &self.sql.create_tokens,
         };
+        // IF NOT EXISTS isn't atomic: another session that makes it may be seen by its row in pg_class or pg_type (23505), by
+        // its table (42P07), or, if it commits between the looks for both, by its row type (42710).
         match session.connection.execute(sql.clone()).await {
-            // IF NOT EXISTS isn't atomic.
-            Err(sqlx::Error::Database(error))
-                if matches!(error.code().as_deref(), Some("23505" | "42P07")) =>
-            {
-                Ok(())
-            }
+            Err(sqlx::Error::Database(error)) => match error.code().as_deref() {
+                Some("23505" | "42P07") => Ok(()),
+                // A type of somebody else's may have the name, too.
+                Some("42710") if !self.lacks_table(session, table).await? => Ok(()),
+                _ => Err(sqlx::Error::Database(error)),
+            },
             other => other.map(drop),
         }
     }
