@@ -28,13 +28,26 @@ interface Assert {
   rejects(callback: () => unknown, ...expectation: (string | RegExp)[]): Promise<void>
 }
 
+/** Milliseconds of a lease that runs out in a test, and how long to wait for that. */
+const SHORT = 1500
+const OVER = SHORT + 200
+
+/** Milliseconds of a lease that lasts until many calls have been answered. */
+const LONG = 30_000
+
+/** Milliseconds that a test may take. */
+const TIMEOUT = 60_000
+
+/** How many callers there are at the same time. A store may perform them one after another. */
+const MANY = 10
+
 /** A store that can give fencing tokens. */
 type FencedStore = LockStore & Required<Pick<LockStore, 'saveFenced'>>
 
 /**
  * Registers tests that every lock store has to pass, as one Japa group.
  *
- * The tests use a fresh key each and take about five seconds with a store in memory. A store may take a second for a call:
+ * The tests use a fresh key each and take about ten seconds with a store in memory. A store may take a second for a call:
  * what has to happen before a lease ends has that much time, and nothing is expected at once.
  */
 export function registerStoreTestSuite(options: StoreTestSuiteOptions): void {
@@ -50,7 +63,10 @@ export function registerStoreTestSuite(options: StoreTestSuiteOptions): void {
       new LockFactory(await createStore(), settings)
 
     const check = (title: string, run: (assert: Assert) => Promise<void>) =>
-      test(title, (context) => run((context as unknown as { assert: Assert }).assert))
+      // Whatever the runner's own limit is: its default is shorter than some leases here.
+      test(title, (context) => run((context as unknown as { assert: Assert }).assert)).timeout(
+        TIMEOUT
+      )
 
     check('save: locks a free key and no key that is held', async (assert) => {
       const store = await createStore()
@@ -65,8 +81,8 @@ export function registerStoreTestSuite(options: StoreTestSuiteOptions): void {
     check('save: of many at the same time one gets the lock', async (assert) => {
       const store = await createStore()
       const key = newKey()
-      const tries = Array.from({ length: 20 }, (_, index) =>
-        store.save(key, `owner-${index}`, 5000)
+      const tries = Array.from({ length: MANY }, (_, index) =>
+        store.save(key, `owner-${index}`, LONG)
       )
       const saved = await Promise.all(tries)
       assert.deepEqual(saved.filter(Boolean).length, 1)
@@ -134,8 +150,8 @@ export function registerStoreTestSuite(options: StoreTestSuiteOptions): void {
     check('expiry: an expired lease is as good as none', async (assert) => {
       const store = await createStore()
       const key = newKey()
-      assert.isTrue(await store.save(key, 'one', 200))
-      await sleep(300)
+      assert.isTrue(await store.save(key, 'one', SHORT))
+      await sleep(OVER)
       assert.isFalse(await store.exists(key))
       await assertNotOwned(() => store.delete(key, 'one'))
       await assertNotOwned(() => store.extend(key, 'one', 1000))
@@ -144,8 +160,8 @@ export function registerStoreTestSuite(options: StoreTestSuiteOptions): void {
     check('expiry: the new owner owns the lock fully, the old one no longer', async (assert) => {
       const store = await createStore()
       const key = newKey()
-      await store.save(key, 'old', 200)
-      await sleep(300)
+      await store.save(key, 'old', SHORT)
+      await sleep(OVER)
       assert.isTrue(await store.save(key, 'new', 5000))
       await assertNotOwned(() => store.delete(key, 'old'))
       await assertNotOwned(() => store.extend(key, 'old', 5000))
@@ -171,8 +187,8 @@ export function registerStoreTestSuite(options: StoreTestSuiteOptions): void {
       await store.extend(key, 'one', 10_000)
       await sleep(2200)
       assert.isTrue(await store.exists(key))
-      await store.extend(key, 'one', 100)
-      await sleep(250)
+      await store.extend(key, 'one', SHORT)
+      await sleep(OVER)
       assert.isFalse(await store.exists(key))
     })
 
@@ -221,8 +237,8 @@ export function registerStoreTestSuite(options: StoreTestSuiteOptions): void {
         await store.delete(key, 'released')
         tokens.push(await store.saveFenced(key, 'endless', null))
         await store.forceDelete(key)
-        tokens.push(await store.saveFenced(key, 'expired', 200))
-        await sleep(300)
+        tokens.push(await store.saveFenced(key, 'expired', SHORT))
+        await sleep(OVER)
         tokens.push(await store.saveFenced(key, 'after', 5000))
         await store.delete(key, 'after')
         await store.save(key, 'without', 5000)
@@ -237,8 +253,8 @@ export function registerStoreTestSuite(options: StoreTestSuiteOptions): void {
     )
 
     checkFenced('of many at the same time one gets the lock', async (assert, store, key) => {
-      const tries = Array.from({ length: 20 }, (_, index) =>
-        store.saveFenced(key, `owner-${index}`, 5000)
+      const tries = Array.from({ length: MANY }, (_, index) =>
+        store.saveFenced(key, `owner-${index}`, LONG)
       )
       const saved = await Promise.all(tries)
       assert.deepEqual(saved.filter((token) => token !== false).length, 1)
@@ -268,12 +284,13 @@ export function registerStoreTestSuite(options: StoreTestSuiteOptions): void {
     })
 
     check('lock: gives up after the timeout and not before', async (assert) => {
-      const factory = await newFactory({ retry: { timeout: 200, delay: 20 } })
+      const factory = await newFactory()
       const key = newKey()
       const holder = factory.createLock(key)
       await holder.acquire()
       const start = Date.now()
-      assert.isFalse(await factory.createLock(key).acquire())
+      const retry = { timeout: 200, delay: 20 }
+      assert.isFalse(await factory.createLock(key).acquire({ retry }))
       assert.isAtLeast(Date.now() - start, 200)
       await holder.release()
     })

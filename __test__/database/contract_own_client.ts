@@ -3,6 +3,7 @@
  */
 import { DatabaseStore } from 'loquet/drivers/database'
 
+import { PATIENCE } from '../contract/patience.js'
 import { registerContract } from './contract.js'
 import { CLIENTS } from './own_clients.js'
 import type { ClientName, ClientOptions, OwnClient } from './own_clients.js'
@@ -16,7 +17,8 @@ export function registerOwnClient(client: ClientName, topology: Topology): Promi
     let shared: OwnClient | undefined
     return ({ config }: Running) => {
       if (shared === undefined) made.push((shared = CLIENTS[client](config, options)))
-      return new DatabaseStore(shared.adapter(), { tableName: newTable() })
+      const settings = { tableName: newTable(), commandTimeout: PATIENCE }
+      return new DatabaseStore(shared.adapter(), settings)
     }
   }
   return registerContract({

@@ -10,6 +10,7 @@ import { knexStore } from 'loquet/drivers/knex'
 import { registerStoreTestSuite } from 'loquet/test_suite'
 import type { KnexStoreOptions } from 'loquet/types'
 
+import { PATIENCE } from '../contract/patience.js'
 import { FaultProxy } from '../faults/proxy.js'
 import { runCollected } from '../stores/collected_suite.js'
 import { assertNotOwned, errorOf, isPending, until } from '../unit/observe.js'
@@ -40,7 +41,8 @@ for (const kind of KINDS) {
     })
 
     test('the public suite passes', async ({ assert }) => {
-      const store = knexStore({ connection: database.connect({ pool: OWN_POOL }) }).factory()
+      const connection = database.connect({ pool: OWN_POOL })
+      const store = knexStore({ connection, commandTimeout: PATIENCE }).factory()
       await store.save('the table', 'is there', null)
       const { count, failures } = await runCollected(assert, (collect) =>
         registerStoreTestSuite({ test: collect, createStore: () => store })

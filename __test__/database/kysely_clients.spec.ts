@@ -12,6 +12,7 @@ import { kyselyStore } from 'loquet/drivers/kysely'
 import { registerStoreTestSuite } from 'loquet/test_suite'
 import type { LockStore } from 'loquet/types'
 
+import { PATIENCE } from '../contract/patience.js'
 import { runCollected } from '../stores/collected_suite.js'
 import { assertNotOwned, errorOf, until } from '../unit/observe.js'
 import { placeOf } from './knexes.js'
@@ -28,7 +29,7 @@ function inMemory(plugins: KyselyPlugin[] = [], adapter?: DialectAdapter) {
 }
 
 const storeOn = (connection: kysely.Kysely<any>, tableName?: string) =>
-  kyselyStore({ connection, tableName }).factory()
+  kyselyStore({ connection, tableName, commandTimeout: PATIENCE }).factory()
 
 test.group('Kysely | dialects', () => {
   /** What a lock that is acquired and released sends, over a database that does whatever it is told. */

@@ -9,6 +9,7 @@ import Database from 'better-sqlite3'
 import { databaseStore } from 'loquet/drivers/database'
 import type { LockStore } from 'loquet/types'
 
+import { PATIENCE } from '../contract/patience.js'
 import { startMariadb, startPgbouncer, startPostgres } from './servers.js'
 import type { Row } from './servers.js'
 
@@ -123,7 +124,7 @@ export function newTable(): string {
 }
 
 /**
- * A store with locks of its own.
+ * A store with locks of its own, and time for its calls.
  *
  * @param more - Options of the store
  */
@@ -131,5 +132,6 @@ export function storeOf(
   { config, options }: Running,
   more: { tableName?: string; commandTimeout?: number; connectTimeout?: number } = {}
 ): LockStore {
-  return databaseStore({ ...config, ...options, tableName: newTable(), ...more }).factory()
+  const defaults = { tableName: newTable(), commandTimeout: PATIENCE }
+  return databaseStore({ ...config, ...options, ...defaults, ...more }).factory()
 }

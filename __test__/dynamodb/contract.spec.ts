@@ -2,12 +2,13 @@
  * The rules of the contract, as they are tested with every store, on DynamoDB.
  */
 import { registerContractFor } from '../contract/contract.js'
+import { PATIENCE } from '../contract/patience.js'
 import { startRunning, storeOf } from './tables.js'
 
 await registerContractFor({
   title: 'DynamoDB',
   start: startRunning,
-  createStore: (running) => storeOf(running),
+  createStore: (running) => storeOf(running, { commandTimeout: PATIENCE }),
   isNative: false,
   isWarmed: true,
 })

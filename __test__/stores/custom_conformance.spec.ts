@@ -5,6 +5,7 @@ import { registerStoreTestSuite } from 'loquet/test_suite'
 import type { LockStore } from 'loquet/types'
 
 import { runCollected } from './collected_suite.js'
+import { runModule } from '../unit/observe.js'
 import { AsyncStore, CountingMemoryStore, SyncStore } from '../unit/stores_under_test.js'
 
 const STORES: Record<string, () => LockStore | Promise<LockStore>> = {
@@ -24,6 +25,20 @@ test.group('Conformance | stores', () => {
       assert.isAtLeast(count, 15)
     })
   }
+
+  test('the suite needs nothing of the settings of the runner', async ({ assert }) => {
+    const { code, stdout, stderr } = await runModule(
+      `
+      import { assert } from '@japa/assert'
+      import { configure, run } from '@japa/runner'
+      configure({ plugins: [assert()], files: ['__test__/stores/conformance.spec.ts'] })
+      await run()
+    `,
+      ['--import', 'tsx']
+    )
+    assert.equal(code, 0, stdout + stderr)
+    assert.match(stdout, /save: locks a free key/)
+  })
 })
 
 /** Stores with one defect each. The suite is there to find it. */
