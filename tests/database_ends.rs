@@ -71,7 +71,7 @@ async fn learns_of_an_earlier_end(settings: Option<Settings>) {
     let waiting = tokio::spawn(there.handle.acquire(name.clone(), owner(2), ttl(60_000), wait(NO_POLL)));
     // It has asked, and has looked at the lock, by then.
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let extend = Command::Extend { key: name, holder: Holder::Owner(owner(1)), ttl: ttl(400) };
+    let extend = Command::Extend { key: name, holder: Holder::Owner(owner(1)), ttl: ttl(1_000) };
     let replies = here.store.execute(vec![extend], PATIENCE).await;
     assert!(matches!(replies[0], Ok(Answer::Acquired(_))), "{replies:?}");
     timeout(PATIENCE, waiting).await.expect("the lease has ended long since").unwrap().unwrap().unwrap();
@@ -175,13 +175,14 @@ async fn prunes_what_has_expired(settings: Option<Settings>) {
         fenced: false,
         waits: false,
     };
-    let mut saves: Vec<Command> = (0..5).map(|number| save(number, ttl(1))).collect();
+    let mut saves: Vec<Command> = (0..5).map(|number| save(number, ttl(2_000))).collect();
     saves.push(save(5, ttl(60_000)));
     saves.push(save(6, Ttl::FOREVER));
     for reply in store.execute(saves, PATIENCE).await {
         assert!(matches!(reply, Ok(Answer::Acquired(_))), "{reply:?}");
     }
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    // Far longer than the answer takes: a lease that is over by then has not been acquired.
+    tokio::time::sleep(Duration::from_millis(2_050)).await;
     assert_eq!(prune(&settings, Duration::from_secs(60), 100).await.unwrap(), 0, "they ended a moment ago");
     let now = Duration::ZERO;
     assert_eq!(prune(&settings, now, 3).await.unwrap(), 3);
@@ -196,8 +197,11 @@ async fn prunes_what_has_expired(settings: Option<Settings>) {
 
 #[tokio::test]
 async fn expired_rows_are_deleted_in_bounded_steps() {
-    prunes_what_has_expired(postgres("pruned")).await;
-    prunes_what_has_expired(pgbouncer("pruned_pooled", true)).await;
-    prunes_what_has_expired(mysql("pruned")).await;
-    prunes_what_has_expired(Some(File::with_journal("wal").await.settings("pruned"))).await;
+    let file = File::with_journal("wal").await;
+    tokio::join!(
+        prunes_what_has_expired(postgres("pruned")),
+        prunes_what_has_expired(pgbouncer("pruned_pooled", true)),
+        prunes_what_has_expired(mysql("pruned")),
+        prunes_what_has_expired(Some(file.settings("pruned"))),
+    );
 }
