@@ -504,8 +504,8 @@ interface CloseOptions {
      */
     release?: boolean;
     /**
-     * How long that may take; `null` for as long as it takes. What couldn't be released by then is logged with its key and left
-     * to its TTL.
+     * How long that may take, and that what is granted to waits that were ended is given back; `null` for as long as it takes.
+     * What couldn't be released by then is logged with its key and left to its TTL.
      *
      * @default '5s'
      */
@@ -929,7 +929,7 @@ declare class Lock {
     /** The owner of the last acquisition, or of the first one if there hasn't been any. */
     getOwner(): string;
     /**
-     * The lock as plain JSON, for `restoreLock` in this process or another one.
+     * The lock as plain JSON, for `restoreLock` in this process or another one. Closing the lock manager leaves it alone.
      */
     serialize(): SerializedLock;
     toJSON(): SerializedLock;
@@ -965,7 +965,8 @@ declare class LockFactory {
      * Ends waiting acquires with E_LOCK_CLOSED and refuses new ones, at once. Locks that are held can still be released;
      * with `release` that is done here.
      *
-     * @returns Resolves when what is to be released is released, or its time is over
+     * @returns Resolves when what is to be released is released and nobody who waited has left a lease behind, or the time is
+     * over
      * @throws InvalidArgumentsException if an option can't be used
      */
     close(options?: CloseOptions): Promise<void>;
@@ -1023,9 +1024,10 @@ declare class Verrou<KnownStores extends Record<string, StoreFactory>> {
         [Name in keyof KnownStores]?: StoreStats;
     };
     /**
-     * Ends waiting acquires with E_LOCK_CLOSED and refuses new ones, at once; then closes the connections of the stores. Locks
-     * that are held can still be released (a store on a server connects again for it); with `release` that is done here,
-     * before the connections are closed. What is closed already stays so.
+     * Ends waiting acquires with E_LOCK_CLOSED and refuses new ones, at once; waits until the stores have settled what they had
+     * asked for, then closes the connections of the stores. Locks that are held can still be released (a store on a server
+     * connects again for it); with `release` that is done here, before the connections are closed. What is closed already
+     * stays so.
      *
      * @returns Resolves when everything is closed
      * @throws InvalidArgumentsException if an option can't be used
@@ -1238,7 +1240,7 @@ interface DatabaseStoreConfig extends Omit<DatabaseTableOptions, 'tableName' | '
  *
  * @param config - The config; see {@link LockConfig}
  * @throws InvalidArgumentsException (`E_INVALID_ARGUMENTS_EXCEPTION`) if `stores` or `default` is missing, if the
- * default store isn't among the stores, or if a store is neither a factory nor a provider
+ * default store isn't among the stores, if a store is neither a factory nor a provider, or `events` no boolean
  */
 declare function defineConfig<KnownStores extends KnownStoresConfig>(config: LockConfig<KnownStores>): LockConfig<KnownStores>;
 

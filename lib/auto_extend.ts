@@ -31,5 +31,5 @@ export function resolveAutoExtend(
 
 function parseLimit(value: Duration, name: string): number {
   const millis = parseDuration(value, name)
-  return millis === ENDLESS ? Number.POSITIVE_INFINITY : millis
+  return millis === ENDLESS || millis > Number.MAX_SAFE_INTEGER ? Number.POSITIVE_INFINITY : millis
 }

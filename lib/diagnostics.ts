@@ -64,7 +64,8 @@ function isHoldObserved(): boolean {
  * @param chances - How often the lock may be tried for, if that is known
  */
 export function observeAcquire(
-  { engine, key, ttl, store, chances }: Acquisition,
+  { engine, key, ttl, store }: Acquisition,
+  chances: number | undefined,
   begin: () => Lease | null | Promise<Waited>
 ): Lease | null | Promise<Lease | null> {
   const startedAt = native.now()
@@ -133,7 +134,6 @@ export interface Acquisition {
   /** Milliseconds; `ENDLESS` for ever. */
   ttl: number
   store: string | undefined
-  chances: number | undefined
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }

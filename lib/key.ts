@@ -1,5 +1,6 @@
 /** What marks an encoded key; never seen outside. */
 const MARK = '\u0000'
+const MARK_CODE = 0
 
 /**
  * The form in which a key crosses to the native side, which knows valid Unicode only.
@@ -9,12 +10,14 @@ const MARK = '\u0000'
  * unambiguous, one that begins with the mark) travels as JSON, which escapes them.
  */
 export function encodeKey(key: string): string {
-  return key.isWellFormed() && !key.startsWith(MARK) ? key : MARK + JSON.stringify(key)
+  return key.isWellFormed() && key.charCodeAt(0) !== MARK_CODE ? key : MARK + JSON.stringify(key)
 }
 
 /**
  * The key that was encoded.
  */
 export function decodeKey(encoded: string): string {
-  return encoded.startsWith(MARK) ? (JSON.parse(encoded.slice(MARK.length)) as string) : encoded
+  return encoded.charCodeAt(0) === MARK_CODE
+    ? (JSON.parse(encoded.slice(MARK.length)) as string)
+    : encoded
 }

@@ -20,7 +20,7 @@ import type { Scope } from './scope.js'
  */
 export function releaseLease(engine: LockEngine, scope: Scope, lease: Lease): void | Promise<void> {
   // First, since the next holder may have it before the call has returned.
-  lease.isLetGo = true
+  lease.letGo()
   let pending: void | Promise<void>
   try {
     pending = engine.release(lease)
@@ -31,6 +31,12 @@ export function releaseLease(engine: LockEngine, scope: Scope, lease: Lease): vo
     released(scope, lease)
     return
   }
+  if (engine.tellsReleased === true && scope.logger === noopLogger) return pending
+  return releasedLater(pending, scope, lease)
+}
+
+/** Apart from its caller: what a closure refers to is allocated with each call of the function around it. */
+function releasedLater(pending: Promise<void>, scope: Scope, lease: Lease): Promise<void> {
   return pending.then(
     () => released(scope, lease),
     (error: unknown) => lostBy(lease, error)

@@ -2,20 +2,19 @@ import { ONCE, resolveAcquire } from './acquire_options.js'
 import { recognizeCopies } from './copies.js'
 import { isAcquireObserved, isReleaseObserved, observeAcquire } from './diagnostics.js'
 import { ENDLESS, parseDuration } from './duration.js'
-import { BY_NAME, EXTEND, Lease, RELEASE, SCOPE, SETTLED, tokenOf } from './engine/lease.js'
+import { BY_NAME, EXTEND, Lease, RELEASE, SCOPE, SETTLED, isSlow, tokenOf } from './engine/lease.js'
 import type { AcquireRequest, LockEngine, Waited } from './engine/lease.js'
-import { LeaseLife, expirationTimeOf, isHeld, remainingTime } from './engine/lease_life.js'
-import { engineOf } from './engine/resolve.js'
 import {
-  E_LOCK_CLOSED,
-  E_LOCK_LOST,
-  E_LOCK_NOT_ACQUIRED,
-  InvalidArgumentsException,
-} from './errors.js'
+  expirationTimeOf,
+  isHeld,
+  remainingTime,
+  restoredLease,
+  signalOf,
+} from './engine/lease_life.js'
+import { E_LOCK_CLOSED, E_LOCK_NOT_ACQUIRED, InvalidArgumentsException } from './errors.js'
 import { HeldLock } from './held_lock.js'
 import { decodeKey, encodeKey } from './key.js'
 import { debug, extendLease, releaseLease, releaseObserved } from './lease_calls.js'
-import { native } from './native.js'
 import { newOwner } from './owner.js'
 import { runUnder } from './run.js'
 import type { RunResult } from './run.js'
@@ -77,18 +76,20 @@ export class Lock {
     expirationTime?: number | null
   ) {
     assertKey(key)
-    if (owner !== undefined && (typeof owner !== 'string' || owner === '')) {
+    this.#encodedKey = encodeKey(key)
+    this.#scope = scopeOf(config)
+    this.#engine = this.#scope.engineOf(lockStore)
+    this.#ttl = ttl === undefined ? ENDLESS : parseDuration(ttl, 'lock TTL')
+    if (owner !== undefined) this.#restore(owner, expirationTime)
+  }
+
+  #restore(owner: string, expirationTime?: number | null): void {
+    if (typeof owner !== 'string' || owner === '') {
       throw invalid('lock owner', 'a non-empty string', owner)
     }
-    this.#encodedKey = encodeKey(key)
-    this.#engine = engineOf(lockStore)
-    this.#scope = scopeOf(config)
     this.#owner = owner
-    this.#ttl = ttl === undefined ? ENDLESS : parseDuration(ttl, 'lock TTL')
-    if (owner !== undefined && typeof expirationTime === 'number') {
-      const endsAt = native.now() + (expirationTime - Date.now())
-      this.#lease = new Lease(this.#encodedKey, owner, endsAt)
-      this.#lease.expirationTime = expirationTime
+    if (typeof expirationTime === 'number') {
+      this.#lease = restoredLease(this.#encodedKey, owner, expirationTime)
     }
   }
 
@@ -136,7 +137,10 @@ export class Lock {
       if (typeof callback !== 'function') throw invalid('callback', 'a function', callback)
       // Its `this`, by which a wait within the callback finds out that it waits for itself.
       const frame = { runUnder }
-      return frame.runUnder(this, this.#start(options, true), callback, this.#scope.logger)
+      const started = this.#start(options, true)
+      const { logger, holdings } = this.#scope
+      const running = isSlow(this.#engine) ? holdings.running : undefined
+      return frame.runUnder(this, started, callback, logger, running)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -247,11 +251,7 @@ export class Lock {
    * in time; not by a release. Aborted already where nothing is held.
    */
   get signal(): AbortSignal {
-    const lease = this.#lease
-    if (lease === null || lease.released) {
-      return AbortSignal.abort(new E_LOCK_LOST([decodeKey(this.#encodedKey), 'not_owned']))
-    }
-    return LeaseLife.of(lease).signal
+    return signalOf(this.#lease, this.#encodedKey)
   }
 
   /** The fencing token of the last acquisition, greater than all before it for this key; `null` if it has none. */
@@ -266,9 +266,10 @@ export class Lock {
   }
 
   /**
-   * The lock as plain JSON, for `restoreLock` in this process or another one.
+   * The lock as plain JSON, for `restoreLock` in this process or another one. Closing the lock manager leaves it alone.
    */
   serialize(): SerializedLock {
+    this.#lease?.handOn()
     return {
       key: decodeKey(this.#encodedKey),
       owner: this.getOwner(),
@@ -281,15 +282,14 @@ export class Lock {
     return this.serialize()
   }
 
-  /**
-   * An acquire that had to wait has ended.
-   *
-   * @internal
-   */
-  [SETTLED](lease: Lease | null, isFirst: boolean, isTainted = false): void {
+  /** @internal */
+  [SETTLED](lease: Lease | null, isFirst: boolean, isTainted = false): boolean {
     if (isFirst) this.#isFirstUnderWay = false
     if (isTainted && !this.#isFirstUnderWay) this.#owner = undefined
-    if (lease !== null) this.#take(lease, isFirst)
+    if (lease === null) return false
+    this.#take(lease, isFirst)
+    this.#scope.onLateGrant?.(lease)
+    return this.#scope.onLateGrant === undefined
   }
 
   /**
@@ -303,15 +303,16 @@ export class Lock {
 
   /** Begins to acquire. */
   #start(options: LockAcquireOptions | undefined, wantsLease: boolean): Started {
-    if (!isAcquireObserved()) return this.#begin(options, wantsLease)
-    const acquisition = {
-      engine: this.#engine,
-      key: this.#encodedKey,
-      ttl: this.#ttl,
-      store: this.#scope.storeName,
-      chances: options?.retry?.attempts,
-    }
-    const started = observeAcquire(acquisition, () => this.#begin(options, true))
+    if (isAcquireObserved()) return this.#startObserved(options, wantsLease)
+    return this.#begin(options, wantsLease)
+  }
+
+  /** Apart from `#start`: what a closure refers to is allocated with each call of the function around it. */
+  #startObserved(options: LockAcquireOptions | undefined, wantsLease: boolean): Started {
+    const { storeName: store } = this.#scope
+    const acquisition = { engine: this.#engine, key: this.#encodedKey, ttl: this.#ttl, store }
+    const chances = options?.retry?.attempts
+    const started = observeAcquire(acquisition, chances, () => this.#begin(options, true))
     if (wantsLease || !(started instanceof Promise)) return started
     return started.then((lease) => lease !== null)
   }
@@ -361,7 +362,7 @@ export class Lock {
       if (isFirst && !(started instanceof Promise)) this.#isFirstUnderWay = false
     }
     if (started instanceof Promise) {
-      if (request.retry.attempts > 1) lookForSelfDeadlock(this.#scope, request.key)
+      if (request.retry.attempts > 1) lookForSelfDeadlock(this.#scope, this.#engine, request.key)
     } else if (started !== null) this.#take(started, isFirst)
     return started
   }

@@ -9,7 +9,7 @@ import { Lock } from './lock.js'
 import { packageLogger } from './logger.js'
 import { resolveRetry } from './retry.js'
 import { Scope } from './scope.js'
-import { releaseAll, resolveClose } from './shutdown.js'
+import { cleanUp, releaseAll, resolveClose } from './shutdown.js'
 import { assertSerializedLock, assertStore, invalid } from './validation.js'
 import type {
   CloseOptions,
@@ -81,18 +81,23 @@ export class LockFactory {
    * Ends waiting acquires with E_LOCK_CLOSED and refuses new ones, at once. Locks that are held can still be released;
    * with `release` that is done here.
    *
-   * @returns Resolves when what is to be released is released, or its time is over
+   * @returns Resolves when what is to be released is released and nobody who waited has left a lease behind, or the time is
+   * over
    * @throws InvalidArgumentsException if an option can't be used
    */
   close(options?: CloseOptions): Promise<void> {
-    const { release, timeout } = resolveClose(options)
-    const engine = engineOf(this.#store)
-    for (const scope of [this.#scope, this.#otherScope]) {
-      if (scope === undefined) continue
-      scope.isClosed = true
-      engine.close(scope)
+    try {
+      const { release, timeout } = resolveClose(options)
+      const engine = engineOf(this.#store)
+      const scopes = [this.#scope, this.#otherScope].filter((scope) => scope !== undefined)
+      for (const scope of scopes) {
+        scope.isClosed = true
+        engine.close(scope)
+      }
+      return release ? releaseAll(engine, scopes, timeout) : cleanUp(engine, timeout)
+    } catch (error) {
+      return Promise.reject(error)
     }
-    return release ? releaseAll(engine, this.#scope, timeout) : Promise.resolve()
   }
 
   /**

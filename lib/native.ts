@@ -40,12 +40,12 @@ export const numbers = new Float64Array(RECORDS + CAPACITY * RECORD)
 export interface Ticketed {
   /** The settings under which it waits; see `SCOPE`. */
   readonly scope?: object
-  /** The lease that it releases. */
+  /** What it gives back: a lease, or the engine for its connection and for what is left behind; see `loosen`. */
   readonly releases?: object
   /** Whether nobody waits any longer, see `loosen`. */
   isLoose?: boolean
-  /** `token`: the fencing token, if one was asked for; native stores number fenced leases with their tokens. */
-  granted(slot: number, serial: number, endsAt: number, token?: number): void
+  /** `serial`: the fencing token, if one was asked for. */
+  granted(slot: number, serial: number, endsAt: number): void
   /** `isTainted`: the owner must not be used again, what was asked for it is still being cleaned up. */
   refused(isTainted?: boolean): void
   closed(): void
@@ -123,6 +123,13 @@ export function takeTicket(holder: Ticketed): number {
 }
 
 /**
+ * Who holds a ticket.
+ */
+export function holderOf(ticket: number): Ticketed | undefined {
+  return tickets[ticket]
+}
+
+/**
  * Gives a ticket back; returns who held it.
  */
 export function giveBackTicket(ticket: number): Ticketed | undefined {
@@ -136,11 +143,11 @@ export function giveBackTicket(ticket: number): Ticketed | undefined {
 }
 
 /**
- * Nobody waits any longer for the releases of these leases: that doesn't keep the event loop alive.
+ * Nobody waits any longer for these to be given back: that doesn't keep the event loop alive.
  */
-export function loosen(leases: ReadonlySet<object>): void {
+export function loosen(given: ReadonlySet<object>): void {
   for (const holder of tickets) {
-    if (holder?.releases === undefined || holder.isLoose || !leases.has(holder.releases)) continue
+    if (holder?.releases === undefined || holder.isLoose || !given.has(holder.releases)) continue
     holder.isLoose = true
     loose++
     stopWaiting()

@@ -13,24 +13,29 @@ export type RunResult<T> = [executed: true, result: T] | [executed: false, resul
  * @param this - A plain object of its own; see `lookForSelfDeadlock`
  * @param started - The lease or `null`, now or later
  * @param logger - Told of a release that fails after the callback has failed
+ * @param running - Leases under which a callback works, by key; where that is kept
  */
 export async function runUnder<T, L extends { [RELEASE](lease: Lease): void | Promise<void> }>(
   this: object,
   lock: L,
   started: Lease | null | Promise<Waited>,
   callback: (lock: L) => Promise<T> | T,
-  logger: Logger
+  logger: Logger,
+  running?: Map<string, Lease>
 ): Promise<RunResult<T>> {
   const lease = started instanceof Promise ? ((await started) as Lease | null) : started
   if (lease === null) return [false, null]
   lease.frame = this
+  running?.set(lease.key, lease)
   let result: T
   try {
     result = await callback(lock)
   } catch (error) {
+    if (running !== undefined) leave(running, lease)
     if (!lease.released) await releaseAfterError(lock, lease, logger)
     throw error
   }
+  if (running !== undefined) leave(running, lease)
   // Released by the callback itself: nothing is left to do.
   if (lease.released) return [true, result]
   try {
@@ -41,6 +46,10 @@ export async function runUnder<T, L extends { [RELEASE](lease: Lease): void | Pr
     throw error
   }
   return [true, result]
+}
+
+function leave(running: Map<string, Lease>, lease: Lease): void {
+  if (running.get(lease.key) === lease) running.delete(lease.key)
 }
 
 async function releaseAfterError(

@@ -1,5 +1,7 @@
 import { Holdings } from './engine/holdings.js'
-import type { ResolvedAutoExtend, ResolvedLockConfig } from './types/main.js'
+import type { Lease, LockEngine } from './engine/lease.js'
+import { engineOf } from './engine/resolve.js'
+import type { LockStore, ResolvedAutoExtend, ResolvedLockConfig } from './types/main.js'
 
 /**
  * What the locks of one factory have in common: their settings, whether they can still be acquired, what they hold.
@@ -13,7 +15,12 @@ export class Scope implements ResolvedLockConfig {
   readonly storeName: string | undefined
   /** From then on no lock with these settings is acquired. */
   isClosed = false
+  /** What becomes of a lease that is granted nevertheless, once everything else was released; see `releaseAll`. */
+  onLateGrant: ((lease: Lease) => void) | undefined
   readonly holdings: Holdings
+  /** The store of the lock that was made last, as a rule the only one, and its engine: a look into a `WeakMap` less a lock. */
+  #store: LockStore | undefined
+  #engine: LockEngine | undefined
 
   constructor(config: ResolvedLockConfig, storeName?: string, holdings = new Holdings()) {
     this.retry = config.retry
@@ -22,6 +29,15 @@ export class Scope implements ResolvedLockConfig {
     this.fencing = config.fencing === true
     this.storeName = storeName
     this.holdings = holdings
+  }
+
+  /** The engine of a store. */
+  engineOf(store: LockStore): LockEngine {
+    if (store === this.#store) return this.#engine!
+    const engine = engineOf(store)
+    this.#store = store
+    this.#engine = engine
+    return engine
   }
 }
 

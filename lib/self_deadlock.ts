@@ -1,3 +1,5 @@
+import { isSlow } from './engine/lease.js'
+import type { LockEngine } from './engine/lease.js'
 import { isHeld } from './engine/lease_life.js'
 import { decodeKey } from './key.js'
 import { noopLogger } from './logger.js'
@@ -23,16 +25,17 @@ const named = new Set<string>()
 let nextLook = 0
 
 /**
- * An acquire has to wait. If that is for a lock whose `run` can't end before the acquire does, a warning says so, once for each
- * key.
+ * An acquire has to wait, maybe for no more than an answer. If that is for a lock whose `run` can't end before the acquire
+ * does, a warning says so, once for each key.
  *
  * Which callbacks wait for the acquire is what V8 knows of awaiting functions for stack traces. So nothing is kept for it
  * while nobody waits, and a task that is not awaited by the callback that started it isn't mistaken for a part of it.
  *
  * @param key - Encoded, see `encodeKey`
  */
-export function lookForSelfDeadlock(scope: Scope, key: string): void {
-  const lease = scope.holdings.find(key)
+export function lookForSelfDeadlock(scope: Scope, engine: LockEngine, key: string): void {
+  const { holdings } = scope
+  const lease = isSlow(engine) ? holdings.running.get(key) : holdings.find(key)
   const frame = lease?.frame
   if (lease === undefined || frame === undefined) return
   const startedAt = native.now()

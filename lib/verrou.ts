@@ -1,11 +1,14 @@
 import { resolveAutoExtend } from './auto_extend.js'
 import { recognizeCopies } from './copies.js'
+import { ENDLESS } from './duration.js'
 import { engineOf } from './engine/resolve.js'
 import { InvalidArgumentsException } from './errors.js'
 import { LockFactory } from './lock_factory.js'
 import type { Lock } from './lock.js'
+import { loosen, native } from './native.js'
 import { resolveRetry } from './retry.js'
-import { resolveClose } from './shutdown.js'
+import { resolveClose, within } from './shutdown.js'
+import type { ResolvedClose } from './shutdown.js'
 import { assertStore, invalid } from './validation.js'
 import type {
   AutoExtendOptions,
@@ -19,6 +22,9 @@ import type {
   StoreFactory,
   StoreStats,
 } from './types/main.js'
+
+/** Milliseconds that it may take to close connections in any case. */
+const DISCONNECTING = 100
 
 /**
  * Settings of a {@link Verrou}.
@@ -106,30 +112,41 @@ export class Verrou<KnownStores extends Record<string, StoreFactory>> {
   }
 
   /**
-   * Ends waiting acquires with E_LOCK_CLOSED and refuses new ones, at once; then closes the connections of the stores. Locks
-   * that are held can still be released (a store on a server connects again for it); with `release` that is done here,
-   * before the connections are closed. What is closed already stays so.
+   * Ends waiting acquires with E_LOCK_CLOSED and refuses new ones, at once; waits until the stores have settled what they had
+   * asked for, then closes the connections of the stores. Locks that are held can still be released (a store on a server
+   * connects again for it); with `release` that is done here, before the connections are closed. What is closed already
+   * stays so.
    *
    * @returns Resolves when everything is closed
    * @throws InvalidArgumentsException if an option can't be used
    */
   close(options?: CloseOptions): Promise<void> {
     try {
-      const { release } = resolveClose(options)
-      if (release || this.#closing === undefined)
-        this.#closing = this.#close(options, this.#closing)
+      const resolved = resolveClose(options)
+      if (resolved.release || this.#closing === undefined) {
+        this.#closing = this.#close(resolved, this.#closing)
+      }
       return this.#closing
     } catch (error) {
       return Promise.reject(error)
     }
   }
 
-  async #close(options: CloseOptions | undefined, before: Promise<void> | undefined) {
+  async #close({ release, timeout }: ResolvedClose, before: Promise<void> | undefined) {
+    const startedAt = native.now()
     // All of them, before any of them is waited for.
-    const closing = [...this.#factories.values()].map((factory) => factory.close(options))
+    const closing = [...this.#factories.values()].map((factory) => {
+      return factory.close({ release, timeout: timeout === ENDLESS ? null : timeout })
+    })
     await Promise.all([...closing, before])
-    // A connection that can't be closed properly is gone all the same.
-    await Promise.allSettled(this.#stores.map(async (store) => engineOf(store).disconnect?.()))
+    // A connection that can't be closed properly, or in time, is gone all the same.
+    const disconnecting = this.#stores.map(async (store) => engineOf(store).disconnect?.())
+    const left = startedAt + timeout - native.now()
+    await within(
+      timeout === ENDLESS ? ENDLESS : Math.max(left, DISCONNECTING),
+      Promise.allSettled(disconnecting)
+    )
+    loosen(new Set(this.#stores.map(engineOf)))
   }
 
   #makeStore(name: keyof KnownStores) {

@@ -173,7 +173,7 @@ pub struct Ticket {
 }
 
 /// Who claims to hold a lock, in whichever way the claim is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Holder {
     /// By the store's own identity of the lease.
     Lease(LeaseId),

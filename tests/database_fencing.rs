@@ -90,7 +90,31 @@ async fn names_the_table_that_is_missing(settings: Option<Settings>) {
     // Everything else goes on.
     let acquire = second.handle.acquire(key("fenced"), owner(2), ttl(60_000), Retry::ONCE);
     acquire.await.unwrap().unwrap();
-    second.handle.release(key("fenced"), owner(2)).await.unwrap();
+    // Also what travels with it: all of these leave together.
+    let handle = &second.handle;
+    let others = (0..20).map(|number| async move {
+        let name = key(&format!("beside {number}"));
+        handle.acquire(name.clone(), owner(3), ttl(60_000), Retry::ONCE).await.unwrap().unwrap();
+        handle.release(name, owner(3)).await.unwrap();
+    });
+    let in_vain = (0..20).map(|number| async move {
+        let name = key(&format!("in vain {number}"));
+        handle.acquire_fenced(name, owner(4), ttl(60_000), Retry::ONCE).await.unwrap_err();
+    });
+    futures_util::future::join(
+        futures_util::future::join_all(others),
+        futures_util::future::join_all(in_vain),
+    )
+    .await;
+    // And the release that the next in line, who wants a token, would be handed the lock by.
+    let next = tokio::spawn({
+        let handle = handle.clone();
+        async move { handle.acquire_fenced(key("fenced"), owner(5), ttl(60_000), wait(20)).await }
+    });
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    handle.release(key("fenced"), owner(2)).await.unwrap();
+    timeout(PATIENCE, next).await.expect("an answer").unwrap().unwrap_err();
+    assert!(!handle.exists(key("fenced")).await.unwrap());
 }
 
 #[tokio::test]

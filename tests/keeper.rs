@@ -210,3 +210,58 @@ fn c25_a_key_that_is_freed_by_force_is_asked_for_at_once_and_no_other() {
     assert_eq!(world.told, [("b".to_owned(), Loss::NotOwned)]);
     world.check();
 }
+
+/// What random schedules have found once in some hundred thousand.
+#[test]
+fn c26_rare_schedules_that_once_made_a_lease_believed_for_too_long() {
+    use Step::{Advance, Answer, ExtendByHand, Keep, Leap, Perform};
+    let keep = |key, ttl, max| Keep { key, ttl, max, stall: None };
+    // An extension by itself that ends before what is believed, since the longer of two by hand was answered first.
+    run(vec![
+        keep(0, 7, Some(4000)),
+        ExtendByHand(0, 1200),
+        ExtendByHand(0, 2000),
+        Perform(1, Fate::Fine),
+        Answer(0),
+        Perform(0, Fate::Fine),
+        Leap(1030),
+        Perform(0, Fate::Fine),
+        Answer(0),
+        Answer(0),
+        ExtendByHand(0, 1200),
+        Perform(0, Fate::TimedOut),
+        Advance(15),
+        Perform(1, Fate::Fine),
+    ]);
+    // A stray one that is performed in the last moment in which it is reckoned with.
+    run(vec![
+        keep(0, 7, Some(700)),
+        ExtendByHand(0, 8000),
+        Perform(0, Fate::Fine),
+        keep(1, 300, Some(700)),
+        Answer(0),
+        ExtendByHand(1, 20),
+        Perform(0, Fate::Fine),
+        ExtendByHand(0, 20),
+        Perform(0, Fate::TimedOut),
+        Advance(7),
+        Perform(0, Fate::LostReply),
+        Perform(1, Fate::Fine),
+        Perform(1, Fate::Fine),
+        Answer(1),
+    ]);
+    // Two that set out in the same moment, of which only the first is bound by one that was answered in between.
+    run(vec![
+        keep(0, 5000, None),
+        ExtendByHand(0, 8000),
+        Perform(0, Fate::TimedOut),
+        ExtendByHand(0, 1200),
+        Perform(1, Fate::LostReply),
+        Leap(1102),
+        Perform(1, Fate::Fine),
+        Perform(0, Fate::Fine),
+        Answer(0),
+        Advance(25),
+        Answer(0),
+    ]);
+}

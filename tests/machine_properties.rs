@@ -21,6 +21,7 @@ use world::{Fate, World, key, retry};
 enum Step {
     Acquire { key: u8, ttl: Ttl, retry: Retry },
     Release(usize),
+    ReleaseLate(usize),
     ReleaseWrongly(usize),
     Cancel(usize),
     Extend(usize, Ttl),
@@ -79,7 +80,7 @@ impl Draw {
     }
 
     fn step(&mut self) -> Step {
-        match self.below(90) {
+        match self.below(92) {
             0..14 => Step::Acquire { key: self.key(), ttl: self.ttl(), retry: self.retry() },
             14..34 => Step::Perform(self.any(), self.fate()),
             34..54 => Step::Answer(self.any()),
@@ -94,7 +95,8 @@ impl Draw {
             84..87 => Step::DeliverWakes,
             87 => Step::Wake(self.key()),
             88 => Step::Force(self.key()),
-            _ => Step::ReleaseWrongly(self.any()),
+            89 => Step::ReleaseWrongly(self.any()),
+            _ => Step::ReleaseLate(self.any()),
         }
     }
 }
@@ -123,6 +125,7 @@ fn run(capability: Capability, repeats_releases: bool, steps: Vec<Step>) -> u64 
                 world.acquire(key(number), ttl, retry);
             }
             Step::Release(choice) => world.release(choice),
+            Step::ReleaseLate(choice) => world.release_late(choice),
             Step::ReleaseWrongly(choice) => world.release_wrongly(choice),
             Step::Cancel(choice) => world.cancel(choice),
             Step::Extend(choice, ttl) => world.extend(choice, ttl),

@@ -178,6 +178,82 @@ fn after_a_run_of_hand_overs_others_get_their_turn_even_if_the_own_release_wakes
 }
 
 #[test]
+fn what_the_next_in_line_fails_by_is_not_what_the_holder_fails_by() {
+    for is_out_of_time in [false, true] {
+        let mut bench = Bench::new(POLLED);
+        bench.acquire(at(0), 0, WAIT);
+        bench.answer_save(at(0), FREE);
+        bench.settled();
+        bench.acquire(at(1), 1, WAIT);
+        bench.answer_save(at(1), HELD);
+        bench.nothing();
+        let (release, holder) = (Ticket { tenant: 9, number: 9 }, Holder::Owner(owner(0)));
+        bench.machine.release(at(2), release, &key(), holder.clone(), &mut bench.effects);
+        let Effect::HandOver { op, .. } = bench.only() else { panic!("no hand-over") };
+        let error = Error::new(ErrorKind::Storage, "test", "hand over", "no table for its token");
+        if is_out_of_time {
+            // The store has taken its time already: the holder needn't wait once more.
+            bench.machine.handed_over(at(3), op, Err(error.out_of_time()), &mut bench.effects);
+            assert!(matches!(bench.settled(), (9, Outcome::Failed(_))));
+            continue;
+        }
+        bench.machine.handed_over(at(3), op, Err(error), &mut bench.effects);
+        let Effect::Delete { op, holder: from, .. } = bench.only() else { panic!("not released") };
+        assert_eq!(from, holder);
+        bench.machine.deleted(at(4), op, Ok(true), &mut bench.effects);
+        assert!(matches!(bench.settled(), (9, Outcome::Released)));
+        bench.answer_save(at(5), FREE);
+        assert!(matches!(bench.settled(), (1, Outcome::Acquired(_))));
+    }
+}
+
+#[test]
+fn c13_a_hand_over_that_comes_to_nothing_leaves_no_line_behind_when_the_next_has_left() {
+    let failed = || Err(Error::new(ErrorKind::Storage, "test", "hand over", "no table for its token"));
+    for (reply, was_live) in [(failed(), true), (failed(), false), (Err(uncertain()), false)] {
+        let mut bench = Bench::new(POLLED);
+        let waiter = bench.acquire(at(1), 1, WAIT);
+        bench.answer_save(at(1), HELD);
+        bench.nothing();
+        let (release, holder) = (Ticket { tenant: 9, number: 9 }, Holder::Owner(owner(0)));
+        bench.machine.release_lease(at(2), release, &key(), holder, was_live, &mut bench.effects);
+        let Effect::HandOver { op, .. } = bench.only() else { panic!("no hand-over") };
+        assert!(bench.machine.cancel(at(3), waiter, &mut bench.effects));
+        bench.nothing();
+        let is_uncertain = reply.as_ref().is_err_and(|error| error.kind() == ErrorKind::Uncertain);
+        bench.machine.handed_over(at(4), op, reply, &mut bench.effects);
+        if is_uncertain {
+            let Effect::Confirm { op, .. } = bench.only() else { panic!("no question") };
+            bench.machine.confirmed(at(5), op, Ok(None), &mut bench.effects);
+        }
+        bench.effects.retain(|effect| !matches!(effect, Effect::Watch { .. }));
+        let Effect::Delete { op, .. } = bench.only() else { panic!("not released") };
+        bench.machine.deleted(at(6), op, Ok(false), &mut bench.effects);
+        assert!(matches!(bench.settled(), (9, Outcome::NotOwned)));
+        bench.nothing();
+        assert!(bench.machine.next_deadline().is_none() && bench.machine.is_idle(), "{:?}", bench.machine);
+    }
+}
+
+#[test]
+fn c8_a_hand_over_of_a_lease_that_was_over_does_not_leave_the_next_waiting_for_ever() {
+    let mut bench = Bench::new(Capability { polls: false, watches: false, ..POLLED });
+    bench.acquire(at(1), 1, WAIT);
+    bench.answer_save(at(1), HELD);
+    let (release, holder) = (Ticket { tenant: 9, number: 9 }, Holder::Owner(owner(0)));
+    bench.machine.release_lease(at(2), release, &key(), holder, false, &mut bench.effects);
+    let Effect::HandOver { op, .. } = bench.only() else { panic!("no hand-over") };
+    bench.machine.handed_over(at(3), op, Err(uncertain()), &mut bench.effects);
+    let Effect::Confirm { op, .. } = bench.only() else { panic!("no question") };
+    bench.machine.confirmed(at(4), op, Ok(None), &mut bench.effects);
+    let Effect::Delete { op, .. } = bench.only() else { panic!("not released") };
+    bench.machine.deleted(at(5), op, Ok(false), &mut bench.effects);
+    assert!(matches!(bench.settled(), (9, Outcome::NotOwned)));
+    bench.answer_save(at(6), FREE);
+    assert!(matches!(bench.settled(), (1, Outcome::Acquired(_))));
+}
+
+#[test]
 fn c6_a_save_that_went_through_after_all_is_not_taken_for_somebody_elses_lock() {
     for retry in [WAIT, Retry::ONCE] {
         let mut bench = Bench::new(POLLED);

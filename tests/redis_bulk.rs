@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use loquet::clock::SystemClock;
+use loquet::error::ErrorKind;
 use loquet::lease::{Holder, Owner, Ttl};
 use loquet::store::redis::RedisStore;
 use loquet::store::redis::settings::Settings;
@@ -62,6 +63,23 @@ async fn extends_each_for_itself(settings: Option<Settings>) {
         assert_eq!(is_extended(&replies[usize::try_from(number + 1).unwrap()]), number % 7 != 0, "{number}");
     }
     let deletions = (0..300).map(|number| Command::ForceDelete { key: key(&format!("bulk {number}")) });
+    store.execute(deletions.collect(), PATIENCE).await;
+}
+
+/// A TTL that the server can't count to.
+#[tokio::test]
+async fn an_extension_that_the_server_refuses_fails_alone() {
+    let Some(settings) = standalone() else {
+        return;
+    };
+    let store = RedisStore::new(settings, Arc::new(SystemClock), "bulk".to_owned());
+    store.execute((400..403).map(save).collect(), PATIENCE).await;
+    let spans = [(400, ttl(90_000)), (401, Ttl::from_millis(u64::MAX).unwrap()), (402, ttl(90_000))];
+    let batch = spans.map(|(number, span)| extend(number, owner(number), span)).to_vec();
+    let replies = store.execute(batch, PATIENCE).await;
+    assert!(is_extended(&replies[0]) && is_extended(&replies[2]), "{replies:?}");
+    assert!(replies[1].as_ref().is_err_and(|error| error.kind() == ErrorKind::Storage), "{replies:?}");
+    let deletions = (400..403).map(|number| Command::ForceDelete { key: key(&format!("bulk {number}")) });
     store.execute(deletions.collect(), PATIENCE).await;
 }
 

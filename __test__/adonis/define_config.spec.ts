@@ -84,6 +84,14 @@ test.group('AdonisJS | defineConfig', () => {
     }
   })
 
+  test('C19: events is a boolean', ({ assert }) => {
+    const memory = stores.memory()
+    assert.throws(
+      () => define({ default: 'memory', stores: { memory }, events: 'yes' }),
+      'Invalid "events" in lock config: expected true or false, got \'yes\''
+    )
+  })
+
   test('C19: a valid config is returned as it is, with its retry defaults', ({ assert }) => {
     const config = {
       default: 'memory' as const,

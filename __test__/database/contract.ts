@@ -14,6 +14,8 @@ export interface Variant {
   isNative?: boolean
   createStore?: (running: Running) => LockStore
   createOrderedStore?: (running: Running) => LockStore
+  /** Whether what takes long is tested too. */
+  isThorough?: boolean
   /** Called after the last test. */
   stop?: () => void | Promise<void>
 }
@@ -26,6 +28,8 @@ export function registerContract(variant: Variant): Promise<void> {
     start: TOPOLOGIES[topology],
     createStore,
     isWarmed: true,
+    // Every store has several connections.
+    isOrdered: false,
     ...rest,
   })
 }

@@ -11,7 +11,11 @@ import { newTable } from './topologies.js'
 import type { Running, Topology } from './topologies.js'
 
 /** Registers all of it for one client on one kind of database. Its stores share a client, as those of an app do. */
-export function registerOwnClient(client: ClientName, topology: Topology): Promise<void> {
+export function registerOwnClient(
+  client: ClientName,
+  topology: Topology,
+  isThorough = false
+): Promise<void> {
   const made: OwnClient[] = []
   const createWith = (options: ClientOptions) => {
     let shared: OwnClient | undefined
@@ -25,6 +29,7 @@ export function registerOwnClient(client: ClientName, topology: Topology): Promi
     topology,
     name: `DatabaseStore over ${client}, ${topology}`,
     isNative: false,
+    isThorough,
     createStore: createWith({}),
     // Whatever goes over several connections arrives in any order.
     createOrderedStore: createWith({ max: 1 }),

@@ -1,4 +1,4 @@
 import { registerContract } from './contract.js'
 
-await registerContract({ topology: 'Postgres' })
+await registerContract({ topology: 'Postgres', isThorough: true })
 await registerContract({ topology: 'Postgres, unix socket' })

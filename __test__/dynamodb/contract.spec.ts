@@ -10,5 +10,7 @@ await registerContractFor({
   start: startRunning,
   createStore: (running) => storeOf(running, { commandTimeout: PATIENCE }),
   isNative: false,
+  isOrdered: false,
+  isThorough: true,
   isWarmed: true,
 })

@@ -20,8 +20,8 @@ import {
 } from './long_places.js'
 import type { LongPlace } from './long_places.js'
 
-/** For how long an event loop is blocked, in seconds. Set `LOQUET_BLOCK_SECONDS` for longer. */
-const BLOCKED = Number(process.env.LOQUET_BLOCK_SECONDS ?? 6) * 1000
+/** For how many seconds an event loop is blocked. */
+const BLOCKED = Number(process.env.LOQUET_BLOCK_SECONDS ?? 30) * 1000
 
 /** Far more than a grant takes once the lock is free, on a busy machine. */
 const SLACK = 10_000
@@ -68,7 +68,7 @@ test.group('Long holders', (group) => {
         }
       })
     )
-  }).timeout(140_000)
+  }).timeout(200_000)
 
   test('C25: … blocked for longer than `stall`, the lease ends, and the holder hears of it when the loop turns again', async ({
     assert,

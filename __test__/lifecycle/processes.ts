@@ -3,7 +3,7 @@
  */
 import { spawn } from 'node:child_process'
 import { Worker } from 'node:worker_threads'
-import type { SerializedLock, RetryConfig } from 'loquet/types'
+import type { AutoExtendOptions, RetryConfig, SerializedLock } from 'loquet/types'
 
 /** The absolute URL of a fixture. */
 export function fixture(name: string): URL {
@@ -78,6 +78,7 @@ export interface AcquireOrder {
   key: string
   ttl?: number | null
   retry?: RetryConfig
+  autoExtend?: boolean | AutoExtendOptions
   /** Milliseconds for which the thread does nothing else once it has the lock. */
   thenBlock?: number
 }
@@ -147,6 +148,15 @@ export class RemoteThread {
 
   remainingTime(name: string): Promise<number | null> {
     return this.#call('getRemainingTime', name)
+  }
+
+  isHeld(name: string): Promise<boolean> {
+    return this.#call('isHeld', name)
+  }
+
+  /** The reason of the signal. */
+  whyLost(name: string): Promise<string | undefined> {
+    return this.#call('whyLost', name)
   }
 
   census(): Promise<{ leases: number; waiters: number }> {

@@ -5,7 +5,7 @@ import { test } from '@japa/runner'
 import { Verrou } from 'loquet'
 import { redisStore } from 'loquet/drivers/redis'
 
-import { errorOf, sleep, until } from '../unit/observe.js'
+import { errorOf, runModule, sleep, until } from '../unit/observe.js'
 import { startStandalone } from './servers.js'
 import type { RedisServer } from './servers.js'
 
@@ -114,6 +114,75 @@ test.group('Redis | close', (group) => {
     await other.close()
     await until(async () => (await countConnections('shared')) === 0)
   })
+
+  test('what is granted while everything is released is released as well, or was granted in time', async ({
+    assert,
+  }) => {
+    for (let round = 0; round < 40; round++) {
+      const [verrou, elsewhere] = [createVerrou('here'), createVerrou('there')]
+      const key = `granted ${round}`
+      const holder = elsewhere.createLock(key, null)
+      await holder.acquire()
+      const autoExtend = round % 2 === 0
+      const ended = verrou
+        .createLock(key, autoExtend ? 60_000 : null)
+        .acquire({ autoExtend })
+        .then(String, ({ code }) => code)
+      await until(() => verrou.use().stats().waiters === 1)
+      const releasing = holder.release()
+      if (round % 3 > 0) await sleep(round % 5)
+      await verrou.close({ release: true })
+      await releasing
+      assert.include(['true', 'E_LOCK_CLOSED'], await ended)
+      assert.equal(await server.cli('EXISTS', key), '0')
+      await elsewhere.close()
+      await until(async () => (await countConnections('here')) === 0)
+    }
+  })
+
+  test('a server that does not answer holds nobody up for longer than the timeout', async ({
+    assert,
+  }) => {
+    const silent = await startStandalone()
+    const verrou = new Verrou({
+      default: 'redis',
+      stores: { redis: { driver: redisStore({ port: silent.port }) } },
+    })
+    await verrou.createLock('key').acquire()
+    silent.pause()
+    const start = performance.now()
+    await verrou.close({ release: true, timeout: 300 })
+    const took = performance.now() - start
+    await silent.stop()
+    assert.isAtLeast(took, 299)
+    // Its commands may take 5 seconds.
+    assert.isBelow(took, 3000)
+  })
+
+  test('C12: once the time is over, a server that does not answer keeps no process alive')
+    .with([{ release: true, timeout: 300 }, { timeout: 300 }])
+    .run(async ({ assert }, options) => {
+      const silent = await startStandalone()
+      // With a waiter the release may be asked for twice, the second time shortly before the connection is closed.
+      const { code, stdout, stderr } = await runModule(`
+        import { Verrou } from 'loquet'
+        import { redisStore } from 'loquet/drivers/redis'
+
+        const driver = redisStore({ port: ${silent.port}, commandTimeout: 30_000 })
+        const verrou = new Verrou({ default: 'redis', stores: { redis: { driver } } })
+        await verrou.createLock('key').acquire()
+        process.kill(${silent.pid}, 'SIGSTOP')
+        verrou.createLock('other').acquire().catch(({ code }) => console.log(code))
+        const start = performance.now()
+        await verrou.close(${JSON.stringify(options)})
+        process.on('exit', () => {
+          const took = performance.now() - start
+          console.log(took < 15_000 ? 'ended' : took)
+        })
+      `)
+      await silent.stop()
+      assert.deepEqual([code, stdout, stderr], [0, 'E_LOCK_CLOSED\nended\n', ''])
+    })
 
   test('a server that is gone holds nobody up', async ({ assert }) => {
     const gone = await startStandalone()

@@ -17,6 +17,8 @@ export interface Variant {
   createStore?: (running: Running) => LockStore
   /** Whether stores are used once before a test gets them. */
   isWarmed?: boolean
+  /** Whether what takes long is tested too. */
+  isThorough?: boolean
   /** Called after the last test. */
   stop?: () => void
 }

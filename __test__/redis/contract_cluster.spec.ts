@@ -1,3 +1,3 @@
 import { registerContract } from './contract.js'
 
-await registerContract({ topology: 'cluster' })
+await registerContract({ topology: 'cluster', isThorough: true })

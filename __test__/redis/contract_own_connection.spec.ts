@@ -13,6 +13,7 @@ await registerContract({
   topology: 'standalone',
   name: 'Redis on the own connection',
   isNative: false,
+  isThorough: true,
   isFenced: 'saveFenced' in RedisStore.prototype,
   // What there is to say about such a connection has been said then.
   isWarmed: true,

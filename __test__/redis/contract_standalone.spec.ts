@@ -1,3 +1,3 @@
 import { registerContract } from './contract.js'
 
-await registerContract({ topology: 'standalone' })
+await registerContract({ topology: 'standalone', isThorough: true })

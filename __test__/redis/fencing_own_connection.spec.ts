@@ -100,6 +100,7 @@ for (const [title, start] of Object.entries(KINDS)) {
         name: title,
         isNative: false,
         isFenced: true,
+        isOrdered: true,
         createStore,
         createFactory: (options) => new LockFactory(createStore(), options),
       })

@@ -19,7 +19,7 @@ async function acquire(
   request: Partial<AcquireRequest> = {}
 ): Promise<Lease | null> {
   const acquired = await engine.acquire({
-    acquirer: { [SCOPE]: scope, [SETTLED]() {} },
+    acquirer: { [SCOPE]: scope, [SETTLED]: (lease) => lease !== null },
     key: 'k',
     owner: undefined,
     ttl: 60_000,

@@ -1,9 +1,10 @@
 import { test } from '@japa/runner'
 import { LockFactory } from 'loquet'
+import { DatabaseStore } from 'loquet/drivers/database'
 import { MemoryStore } from 'loquet/drivers/memory'
 import type { Lock } from 'loquet'
 
-import { sleep } from './observe.js'
+import { errorOf, sleep } from './observe.js'
 import { forEachStore } from './stores_under_test.js'
 
 /** More than any test takes; milliseconds. */
@@ -98,6 +99,49 @@ test.group('fenced locks | memory', () => {
       last = token
       await store.delete('k', `owner ${round}`)
       await sleep(1)
+    }
+  })
+})
+
+test.group('fenced locks | bad input', () => {
+  test('C18: what is no boolean, or no options', async ({ assert }) => {
+    const store = new MemoryStore()
+    const factory = new LockFactory(store)
+    const bad: [name: string, call: () => unknown][] = [
+      ['fencing', () => new LockFactory(store, { fencing: 'yes' as never })],
+      ['fencing', () => factory.createLock('k', LONG, { fencing: 1 as never })],
+      ['lock options', () => factory.createLock('k', LONG, 5 as never)],
+      ['lock options', () => factory.createLock('k', LONG, null as never)],
+      [
+        'database store option "fencing"',
+        () => new DatabaseStore({ setTableName() {} } as never, { fencing: 'yes' as never }),
+      ],
+    ]
+    for (const [name, call] of bad) {
+      const error = await errorOf(call)
+      assert.equal(error.code, 'E_INVALID_ARGUMENTS_EXCEPTION', String(error))
+      assert.include(error.message, `Invalid ${name}: expected `)
+    }
+  })
+
+  test('C19: a store that can not give tokens is named', async ({ assert }) => {
+    class Plain {
+      save = () => true
+      delete = () => {}
+      forceDelete = () => {}
+      exists = () => false
+      extend = () => {}
+    }
+    const factory = new LockFactory(new Plain())
+    for (const call of [
+      () => new LockFactory(new Plain(), { fencing: true }),
+      () => factory.createLock('k', LONG, { fencing: true }),
+    ]) {
+      const error = await errorOf(call)
+      assert.equal(
+        error.message,
+        "The store Plain can't make fencing tokens: it has no method saveFenced"
+      )
     }
   })
 })

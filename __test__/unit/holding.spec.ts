@@ -124,6 +124,34 @@ forEachStore('signal and isHeld', ({ createFactory }) => {
     }
   })
 
+  test('C26: … also to somebody who has not asked for the signal before', async ({ assert }) => {
+    const factory = createFactory()
+    for (const ending of ['extend', 'release'] as const) {
+      const lock = factory.createLock(ending, LONG)
+      await lock.acquire()
+      await factory.createLock(ending).forceRelease()
+      await assertNotOwned(assert, () => lock[ending]())
+      assert.isFalse(lock.isHeld())
+      assertLost(assert, lock.signal.reason, ending, 'not_owned')
+      assert.isAbove(lock.getRemainingTime()!, 0, 'C14: a failed call changes nothing')
+    }
+  })
+
+  test('C26: the signal of what is released is aborted if nobody asked for it before', async ({
+    assert,
+  }) => {
+    const factory = createFactory()
+    const [asked, unasked] = [
+      await factory.createLock('a').hold(),
+      await factory.createLock('u').hold(),
+    ]
+    const { signal } = asked
+    for (const held of [asked, unasked]) await held.release()
+    assert.isFalse(signal.aborted)
+    assert.strictEqual(asked.signal, signal)
+    assertLost(assert, unasked.signal.reason, 'u', 'not_owned')
+  })
+
   test('C26: who frees its own lock by force has lost it', async ({ assert }) => {
     const factory = createFactory()
     for (const autoExtend of [false, true]) {

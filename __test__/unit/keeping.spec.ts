@@ -3,8 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { test } from '@japa/runner'
 import { E_LOCK_NOT_OWNED, LockFactory, Verrou } from 'loquet'
 import type { Lock } from 'loquet'
+import { MemoryStore } from 'loquet/drivers/memory'
 import type { AutoExtendOptions } from 'loquet/types'
 
+import { resolveAutoExtend } from '../../lib/auto_extend.js'
 import {
   assertLost,
   assertNotOwned,
@@ -14,7 +16,7 @@ import {
   rejectionOf,
   until,
 } from './observe.js'
-import { forEachStore } from './stores_under_test.js'
+import { AsyncStore, SyncStore, forEachStore } from './stores_under_test.js'
 
 /** Longer than any test: what is noticed nevertheless was not noticed by an extension. */
 const LONG = '5m'
@@ -154,6 +156,20 @@ forEachStore('extended by itself', ({ createStore, createFactory }) => {
     assert.isTrue(await late.createLock('k', LONG).acquireImmediately())
   })
 
+  test('C25: a lease lasts for its TTL at least, whatever max says', async ({ assert }) => {
+    const factory = createFactory()
+    const [lock, long] = [factory.createLock('k', SHORT / 2), factory.createLock('long', '2h')]
+    await acquireKept(lock, { max: 1 })
+    const heard = listen(lock)
+    const start = performance.now()
+    await acquireKept(long)
+    assert.isAbove(long.getRemainingTime()!, 3_600_000 * 1.9)
+    await until(() => heard.length > 0)
+    assert.isAtLeast(performance.now() - start, SHORT / 2 - 200)
+    assertLost(assert, heard[0], 'k', 'max')
+    await long.release()
+  })
+
   test('C25: a lock without a TTL needs no extending', async ({ assert }) => {
     const lock = createFactory().createLock('k', null)
     await acquireKept(lock, { max: 20, stall: 20 })
@@ -227,6 +243,20 @@ forEachStore('extended by itself', ({ createStore, createFactory }) => {
     assert.isFalse(await lock.isLocked())
   })
 
+  test('C25: an hour in all, and a minute without a turn, unless something else is said', ({
+    assert,
+  }) => {
+    assert.deepEqual(resolveAutoExtend(true), { max: 3_600_000, stall: 60_000 })
+    assert.deepEqual(resolveAutoExtend({ max: null, stall: '2m' }), {
+      max: Number.POSITIVE_INFINITY,
+      stall: 120_000,
+    })
+    assert.deepEqual(resolveAutoExtend({ max: 1e30 }), {
+      max: Number.POSITIVE_INFINITY,
+      stall: 60_000,
+    })
+  })
+
   test('C8, C25: who waits behind it gets it at the release, first come, first served', async ({
     assert,
   }) => {
@@ -267,5 +297,78 @@ forEachStore('extended by itself', ({ createStore, createFactory }) => {
     )
     assert.instanceOf(error, E_LOCK_NOT_OWNED)
     assert.equal(error.result, 'done in vain')
+  })
+})
+
+/** Keeps the event loop from turning. */
+function block(millis: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, millis)
+}
+
+test.group('extended by itself | in memory', () => {
+  test('C25: while the event loop is blocked for several TTLs it is held; longer than stall allows, it is lost', async ({
+    assert,
+  }) => {
+    const lock = new LockFactory(new MemoryStore()).createLock('k', 50)
+    await acquireKept(lock, { stall: 1000 })
+    const heard = listen(lock)
+    block(300)
+    assert.isTrue(lock.isHeld())
+    await sleep(200)
+    assert.deepEqual(heard, [])
+
+    block(1600)
+    assert.isFalse(lock.isHeld(), 'in the line after')
+    await until(() => heard.length > 0)
+    assertLost(assert, heard[0], 'k', 'stalled')
+    assert.isFalse(await lock.isLocked())
+  })
+})
+
+test.group('extended by itself | to the end of its leash', () => {
+  test('C25: a forced release in the same process is noticed at once', async ({ assert }) => {
+    for (const store of [new MemoryStore(), new SyncStore(), new AsyncStore()]) {
+      const factory = new LockFactory(store)
+      const lock = factory.createLock('k', LONG)
+      await acquireKept(lock, { max: 1000 })
+      const heard = listen(lock)
+      await factory.createLock('k').forceRelease()
+      await until(() => heard.length > 0)
+      assertLost(assert, heard[0], 'k', 'not_owned')
+    }
+  })
+})
+
+/** A store whose next extension fails if it is for so many milliseconds. */
+class FailingOnce extends AsyncStore {
+  constructor(public failsFor = 0) {
+    super()
+  }
+
+  override async extend(key: string, owner: string, duration: number): Promise<void> {
+    if (duration === this.failsFor) {
+      this.failsFor = 0
+      throw new Error('no answer')
+    }
+    return super.extend(key, owner, duration)
+  }
+}
+
+test.group('extended by itself | by hand', () => {
+  test('C25: an extension by hand that fails costs no lease that could be extended', async ({
+    assert,
+  }) => {
+    const store = new FailingOnce(400)
+    const lock = new LockFactory(store).createLock('k', 60_000)
+    await acquireKept(lock)
+    const heard = listen(lock)
+    const error = await rejectionOf(lock.extend(400))
+    assert.equal(error.message, 'no answer')
+    assert.isBelow(lock.getRemainingTime()!, 401, 'it may have been performed')
+    await until(() => lock.getRemainingTime()! > 30_000)
+    await sleep(500)
+    assert.isTrue(lock.isHeld())
+    assert.deepEqual(heard, [])
+    await lock.release()
   })
 })

@@ -109,6 +109,10 @@ export function lowerQuartile(values: number[]): number {
   return values.toSorted((one, other) => one - other)[values.length >> 2]
 }
 
+export function median(values: number[]): number {
+  return values.toSorted((one, other) => one - other)[values.length >> 1]
+}
+
 /** How a process ended. */
 export interface Ended {
   code: number | null

@@ -8,10 +8,11 @@ import { RecordingLogger } from './recording_logger.js'
 import { forEachStore, SyncStore } from './stores_under_test.js'
 import type { LockStore } from 'loquet/types'
 
+const run = Math.random()
 let keys = 0
 
 /** A key that no other test has: each is named once in a process. */
-const newKey = () => `self-deadlock ${keys++}`
+const newKey = () => `self-deadlock ${run} ${keys++}`
 
 /** A factory, and the keys that it has warned of. */
 function observed(store: LockStore, retry = { timeout: 20 }, logger = new RecordingLogger()) {

@@ -137,6 +137,8 @@ export interface StoreUnderTest {
   isNative: boolean
   /** Whether it has `saveFenced`. */
   isFenced: boolean
+  /** Whether calls are performed in the order in which they are made. */
+  isOrdered: boolean
   createStore: () => LockStore
   /** A factory over a store of its own. */
   createFactory: (options?: LockFactoryOptions) => LockFactory
@@ -180,6 +182,7 @@ export function forEachStore(section: string, define: (store: StoreUnderTest) =>
         name,
         isNative,
         isFenced: 'saveFenced' in createStore(),
+        isOrdered: true,
         createStore,
         createFactory: (options) => new LockFactory(createStore(), options),
       })

@@ -1,4 +1,5 @@
 import { InvalidArgumentsException } from '../errors.js'
+import { invalid } from '../validation.js'
 import { flawOfStore } from './resolve_stores.js'
 import type { KnownStoresConfig, LockConfig } from './types.js'
 
@@ -11,7 +12,7 @@ import type { KnownStoresConfig, LockConfig } from './types.js'
  *
  * @param config - The config; see {@link LockConfig}
  * @throws InvalidArgumentsException (`E_INVALID_ARGUMENTS_EXCEPTION`) if `stores` or `default` is missing, if the
- * default store isn't among the stores, or if a store is neither a factory nor a provider
+ * default store isn't among the stores, if a store is neither a factory nor a provider, or `events` no boolean
  */
 export function defineConfig<KnownStores extends KnownStoresConfig>(
   config: LockConfig<KnownStores>
@@ -38,6 +39,10 @@ export function defineConfig<KnownStores extends KnownStoresConfig>(
     if (flaw) {
       throw new InvalidArgumentsException(`Invalid "stores.${name}" in lock config: ${flaw}`)
     }
+  }
+
+  if (config.events !== undefined && typeof config.events !== 'boolean') {
+    throw invalid('"events" in lock config', 'true or false', config.events)
   }
 
   return config

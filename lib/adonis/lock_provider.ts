@@ -113,13 +113,15 @@ export default class LockProvider {
     const config = defineConfig(this.app.config.get<LockConfig<KnownStoresConfig>>('lock', {}))
     const logger = await this.app.container.make('logger')
 
+    const stores = await resolveStores(config, this.app, logger.child({ pkg: 'loquet' }))
+    // Last: whoever asks again after a failure must not hear everything twice.
     if (config.events === true) {
       const { emitLockEvents } = await import('./lock_events.js')
       this.#stopEvents = await emitLockEvents(this.app)
     }
     return new Verrou({
       default: config.default,
-      stores: await resolveStores(config, this.app, logger.child({ pkg: 'loquet' })),
+      stores,
       retry: config.retry,
       autoExtend: config.autoExtend,
       logger,

@@ -16,6 +16,7 @@ import type {
 
 export * from '../types/main.js'
 export type * from '../types/diagnostics.js'
+export type { LossReason } from '../errors.js'
 
 /**
  * What a config provider may use of the app that it is resolved in. AdonisJS's `ApplicationService` has it.

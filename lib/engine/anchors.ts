@@ -1,7 +1,7 @@
-import { Lease, SCOPE, SETTLED } from './lease.js'
+import { Lease, ListedLease, SCOPE, SETTLED } from './lease.js'
 import { Wait } from './wait.js'
 
-const nobody = { [SCOPE]: {}, [SETTLED]() {} }
+const nobody = { [SCOPE]: {}, [SETTLED]: () => false }
 const key = ''
 
 /**
@@ -13,6 +13,7 @@ const key = ''
  */
 export const anchors = {
   lease: new Lease(key, undefined, 0),
+  listed: new ListedLease(key, undefined, 0),
   wait: new Wait(
     {
       acquirer: nobody,

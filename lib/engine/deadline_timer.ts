@@ -1,7 +1,7 @@
 import { native } from '../native.js'
 
-/** Longer than this, Node.js's timers fire at once. */
-const LONGEST_TIMEOUT = 2 ** 31 - 1
+/** While the machine is suspended timers stand still, but leases go on ageing: none is late for longer; milliseconds. */
+const LONGEST_TIMEOUT = 10_000
 
 /**
  * One timer for all deadlines of an engine. It never keeps the process alive: what waits does that by its ticket.

@@ -2,8 +2,8 @@ import { E_LOCK_LOST } from '../errors.js'
 import type { LossReason } from '../errors.js'
 import { decodeKey } from '../key.js'
 import { native } from '../native.js'
-import type { Acquirer, Lease, ScopeOfLocks } from './lease.js'
-import { SCOPE, SETTLED } from './lease.js'
+import type { Acquirer, ScopeOfLocks } from './lease.js'
+import { Lease, SCOPE, SETTLED } from './lease.js'
 import { isNotOwned } from './not_owned.js'
 
 /** After a suspended machine has woken up, a timer may be late by as much; milliseconds. */
@@ -17,6 +17,8 @@ export interface LeaseKeeper {
   readonly tells: boolean
   /** The lease needs no extending any longer. */
   stop(): void
+  /** The lease ends earlier than it was to, or may do so. */
+  shortened?(): void
 }
 
 /** Whoever wants to hear how it ends. */
@@ -30,6 +32,8 @@ export interface LeaseObserver {
  */
 export class LeaseLife {
   keeper: LeaseKeeper | undefined
+  /** When the lease ends by the wall clock, once somebody has asked; kept, so that the answer is always the same. */
+  expirationTime: number | undefined
   /** Why it is lost, once it is. */
   loss: E_LOCK_LOST | undefined
   readonly #lease: Lease
@@ -51,6 +55,7 @@ export class LeaseLife {
     if (this.#controller === undefined) {
       this.#controller = new AbortController()
       if (this.loss !== undefined) this.#controller.abort(this.loss)
+      else if (this.#lease.released) this.#controller.abort(lossOf(this.#lease.key, 'not_owned'))
       else this.#watch()
     }
     return this.#controller.signal
@@ -69,7 +74,7 @@ export class LeaseLife {
   /** The lease is over, though nobody has released it. What is lost stays lost. */
   lose(reason: LossReason): void {
     if (this.loss !== undefined || this.#lease.released) return
-    this.loss = new E_LOCK_LOST([decodeKey(this.#lease.key), reason])
+    this.loss = lossOf(this.#lease.key, reason)
     this.#lease.leave()
     this.#settle()
     this.#controller?.abort(this.loss)
@@ -94,6 +99,7 @@ export class LeaseLife {
 
   /** It ends at another time than before. */
   extended(): void {
+    this.expirationTime = undefined
     const isWatched = this.#controller !== undefined || this.#observer !== undefined
     if (isWatched && this.loss === undefined) this.#watch()
   }
@@ -107,7 +113,8 @@ export class LeaseLife {
   #watch(): void {
     clearTimeout(this.#timer)
     const lease = this.#lease
-    if (this.keeper?.tells === true || lease.endsAt === Number.POSITIVE_INFINITY) return
+    if (lease.released || this.keeper?.tells === true || lease.endsAt === Number.POSITIVE_INFINITY)
+      return
     const remaining = lease.endsAt - native.now()
     if (remaining <= 0) {
       this.lose('expired')
@@ -129,6 +136,16 @@ export function mayBeHeld(lease: Lease): boolean {
   return lease.currentEnd > native.now()
 }
 
+/** Aborted when a lease is lost; aborted already where nothing is held. */
+export function signalOf(lease: Lease | null, key: string): AbortSignal {
+  if (lease !== null && !lease.released) return LeaseLife.of(lease).signal
+  return AbortSignal.abort(lossOf(key, 'not_owned'))
+}
+
+function lossOf(key: string, reason: LossReason): E_LOCK_LOST {
+  return new E_LOCK_LOST([decodeKey(key), reason])
+}
+
 /** Milliseconds until a lease ends; `null` once it is released, and if it never ends. */
 export function remainingTime(lease: Lease | null): number | null {
   if (lease === null || lease.released) return null
@@ -142,16 +159,31 @@ export function expirationTimeOf(lease: Lease | null): number | null {
   if (lease === null || remaining === null) return null
   const end = Math.floor(Date.now() + remaining)
   // One that is extended by itself has another end each time.
-  return lease.life?.keeper === undefined ? (lease.expirationTime ??= end) : end
+  const life = LeaseLife.of(lease)
+  return life.keeper === undefined ? (life.expirationTime ??= end) : end
+}
+
+/**
+ * The lease of a lock that is restored.
+ *
+ * @param expirationTime - When it ends, in milliseconds since the Unix epoch
+ */
+export function restoredLease(key: string, owner: string, expirationTime: number): Lease {
+  const lease = new Lease(key, owner, native.now() + (expirationTime - Date.now()))
+  LeaseLife.of(lease).expirationTime = expirationTime
+  return lease
 }
 
 /** Passes an error on. A lease that its store doesn't know is lost, whatever the clock says. */
 export function lostBy(lease: Lease, error: unknown): never {
-  if (isNotOwned(error)) {
-    lease.leave()
-    lease.life?.lose('not_owned')
-  }
+  if (isNotOwned(error)) loseToOthers(lease)
   throw error
+}
+
+/** The store doesn't know a lease any longer. */
+export function loseToOthers(lease: Lease): void {
+  lease.leave()
+  LeaseLife.of(lease).lose('not_owned')
 }
 
 /**
@@ -172,9 +204,9 @@ export class KeptAcquirer implements Acquirer {
     return this.#acquirer[SCOPE]
   }
 
-  [SETTLED](lease: Lease | null, isFirst: boolean, isTainted?: boolean): void {
+  [SETTLED](lease: Lease | null, isFirst: boolean, isTainted?: boolean): boolean {
     if (lease === null) this.#refused()
     else this.#granted(lease)
-    this.#acquirer[SETTLED](lease, isFirst, isTainted)
+    return this.#acquirer[SETTLED](lease, isFirst, isTainted)
   }
 }

@@ -1,6 +1,6 @@
 import { native } from '../native.js'
-import type { ResolvedAutoExtend } from '../types/main.js'
 import { isExtendObserved, observeExtend } from '../diagnostics.js'
+import type { LossReason } from '../errors.js'
 import type { Lease, LockEngine } from './lease.js'
 import { LeaseLife } from './lease_life.js'
 import type { LeaseKeeper } from './lease_life.js'
@@ -11,6 +11,21 @@ const LONGEST_TIMEOUT = 10_000
 
 /** Extends a lease, for so many milliseconds from now. */
 type Extend = (lease: Lease, ttl: number) => void | Promise<void>
+
+/** How a lease is extended. */
+export interface Keeping {
+  /** Milliseconds that each extension lasts. */
+  ttl: number
+  /**
+   * Milliseconds from one to the next, where that is also how it is noticed that the lock was freed: then it goes on when
+   * nothing is to be extended any longer. A third of `ttl` unless given.
+   */
+  pause?: number
+  /** Milliseconds that the lease may last in all. */
+  max: number
+  /** Why it has ended if nobody extended it in time, though the store would have. */
+  tooLate: LossReason
+}
 
 /**
  * Extends leases from the JavaScript thread: those of stores that only JavaScript can call. It can't do anything while the
@@ -29,14 +44,12 @@ export class ScriptKeeper {
   /**
    * Begins to extend a lease that has just been granted.
    *
-   * @param ttl - Milliseconds that each extension lasts
-   * @param max - Milliseconds that the lease may last in all
    * @param store - What the store is called
    */
-  keep(lease: Lease, ttl: number, { max }: ResolvedAutoExtend, store: string | undefined): void {
+  keep(lease: Lease, keeping: Keeping, store: string | undefined): void {
     if (lease.endsAt === Number.POSITIVE_INFINITY) return
     const extend = (millis: number) => this.#extend(lease, millis, store)
-    const kept = new KeptLease(lease, ttl, native.now() + max, extend, () => this.#forget(kept))
+    const kept = new KeptLease(lease, keeping, extend, () => this.#forget(kept))
     const sameKey = this.#kept.get(lease.key)
     if (sameKey === undefined) this.#kept.set(lease.key, new Set([kept]))
     else sameKey.add(kept)
@@ -64,6 +77,12 @@ export class ScriptKeeper {
     }
   }
 
+  /** An extension by hand has failed, and nobody knows what it has done. */
+  failedByHand(lease: Lease): void {
+    for (const kept of this.#kept.get(lease.key) ?? [])
+      if (kept.lease === lease) kept.lookAfter(true)
+  }
+
   /** A lease has been released. If somebody did that who had restored the lock, its holder asks at once. */
   released(lease: Lease): void {
     for (const kept of this.#kept.get(lease.key) ?? []) {
@@ -89,26 +108,34 @@ class KeptLease implements LeaseKeeper {
   readonly tells = true
   readonly lease: Lease
   readonly #ttl: number
+  readonly #pause: number | undefined
+  /** What is left of the lease when it is to be extended. */
+  readonly #reserve: number
   readonly #until: number
+  readonly #tooLate: LossReason
   readonly #extend: (ttl: number) => void | Promise<void>
   readonly #onStop: () => void
   /** To when it was extended by hand. */
   #wanted = 0
   #timer: NodeJS.Timeout | undefined
+  #armedFor = Number.POSITIVE_INFINITY
   #isAsking = false
   #isStopped = false
-  #trouble: 'max' | 'unreachable' | 'expired' = 'expired'
+  #trouble: LossReason
 
   constructor(
     lease: Lease,
-    ttl: number,
-    until: number,
+    { ttl, pause, max, tooLate }: Keeping,
     extend: (ttl: number) => void | Promise<void>,
     onStop: () => void
   ) {
     this.lease = lease
     this.#ttl = ttl
-    this.#until = until
+    this.#pause = pause
+    this.#reserve = (ttl * 2) / 3
+    this.#until = native.now() + max
+    this.#tooLate = tooLate
+    this.#trouble = tooLate
     this.#extend = extend
     this.#onStop = onStop
   }
@@ -123,9 +150,17 @@ class KeptLease implements LeaseKeeper {
     this.#onStop()
   }
 
-  /** Nothing to do until a third of the TTL is over, unless it ends before it was to. */
+  /** It ends earlier than it was to, or may do so: what was to be done later is done before that. */
+  shortened(): void {
+    const now = native.now()
+    const due = now + (this.lease.endsAt - now) / 3
+    if (due < this.#armedFor) this.#arm(due)
+  }
+
+  /** Nothing to do before the pause is over, unless it ends before it was to. */
   rest(): void {
-    const due = this.lease.endsAt - (this.#ttl * 2) / 3
+    const due =
+      this.#pause === undefined ? this.lease.endsAt - this.#reserve : native.now() + this.#pause
     this.#arm(this.#isCut() ? Math.min(due, native.now() + this.#ttl / 12) : due)
   }
 
@@ -139,17 +174,25 @@ class KeptLease implements LeaseKeeper {
   lookAfter(atOnce = false): void {
     const now = native.now()
     const { lease } = this
-    const isEarly = lease.endsAt - now > (this.#ttl * 2) / 3 + 1
+    const isEarly = this.#pause === undefined && lease.endsAt - now > this.#reserve + 1
     if (!atOnce && isEarly && !this.#isCut()) this.rest()
     else if (lease.endsAt <= now) LeaseLife.of(lease).lose(this.#trouble)
     else if (this.#isAsking) this.#arm(lease.endsAt)
-    else if (Math.max(this.#until, this.#wanted) <= lease.endsAt + 1) {
-      this.#trouble = 'max'
-      this.#arm(lease.endsAt)
-    } else {
+    else if (Math.max(this.#until, this.#wanted) <= lease.endsAt + 1) this.#lookAtLast(now, atOnce)
+    else {
       const span = Math.max(Math.min(this.#ttl, this.#until - now), this.#wanted - now)
       void this.#extendIt(Math.floor(span))
     }
+  }
+
+  /** It isn't extended any further. Whether it is still there may be asked nevertheless. */
+  #lookAtLast(now: number, atOnce: boolean): void {
+    const { lease } = this
+    this.#trouble = 'max'
+    if (atOnce || (this.#pause !== undefined && lease.endsAt - now > this.#pause)) {
+      const end = Math.max(this.#until, this.#wanted, lease.endsAt)
+      void this.#extendIt(Math.floor(end - now))
+    } else this.#arm(lease.endsAt)
   }
 
   /** Whether it ends before the time that it was extended to by hand. */
@@ -177,7 +220,7 @@ class KeptLease implements LeaseKeeper {
       this.#isAsking = false
     }
     if (isExtended) {
-      this.#trouble = 'expired'
+      this.#trouble = this.#tooLate
       this.rest()
     } else this.#arm(Math.min(lease.endsAt, native.now() + this.#ttl / 12))
   }
@@ -185,6 +228,7 @@ class KeptLease implements LeaseKeeper {
   #arm(at: number): void {
     clearTimeout(this.#timer)
     if (this.#isStopped) return
+    this.#armedFor = at
     const pause = Math.min(Math.max(Math.ceil(at - native.now()), 1), LONGEST_TIMEOUT)
     this.#timer = setTimeout(() => this.lookAfter(), pause).unref()
   }

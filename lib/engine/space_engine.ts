@@ -49,6 +49,7 @@ const shared = new Map<string, SpaceEngine>()
 export class SpaceEngine implements LockEngine {
   readonly namesOwners = false
   readonly #space: number
+  readonly #isShared: boolean
   readonly #timer: DeadlineTimer
   #keeper: ScriptKeeper | undefined
   #isSweeping = false
@@ -58,6 +59,7 @@ export class SpaceEngine implements LockEngine {
    */
   constructor(name?: string) {
     this.#space = native.createSpace(environment, name)
+    this.#isShared = name !== undefined
     // Through a weak reference: the timer must not keep an engine from being collected.
     const self = new WeakRef(this)
     this.#timer = new DeadlineTimer(() => self.deref()?.tick())
@@ -90,7 +92,7 @@ export class SpaceEngine implements LockEngine {
     let lease: Lease | null = null
     if ((status & DONE) !== 0) {
       lease = new Lease(key, owner, numbers[ENDS_AT], numbers[SLOT], numbers[SERIAL])
-      if (fenced) lease.token = lease.serial
+      if (fenced) lease.fence(lease.serial)
       if (!this.#isSweeping) this.#sweepLater(lease.endsAt)
     }
     if (status > DONE) deliver(status)
@@ -121,13 +123,14 @@ export class SpaceEngine implements LockEngine {
     })
     const wait =
       signal === undefined
-        ? new Wait(request, settle)
+        ? new Wait(request, settle, false)
         : new AbortableWait(
             request,
             signal,
             settle,
             (aborted) => this.#cancel(aborted),
-            (unwanted) => this.#releaseUnwanted(unwanted)
+            (unwanted) => this.#releaseUnwanted(unwanted),
+            false
           )
     this.#wait(request, wait)
     return promise
@@ -198,10 +201,13 @@ export class SpaceEngine implements LockEngine {
    * Nobody can lose a lease in memory but by the end of the process, so only the leash counts: the lease is made to last for
    * as long as the event loop may be blocked. Half of it again goes by between two extensions.
    */
-  #keep(lease: Lease, ttl: number, keep: ResolvedAutoExtend, storeName: string | undefined): void {
-    const span = Math.ceil(
-      Math.min(Math.max(ttl, keep.stall * 1.5), LONGEST_KEPT, Math.max(ttl, keep.max))
-    )
+  #keep(
+    lease: Lease,
+    ttl: number,
+    { max, stall }: ResolvedAutoExtend,
+    storeName: string | undefined
+  ): void {
+    const span = Math.ceil(Math.max(ttl, Math.min(stall * 1.5, LONGEST_KEPT, max)))
     // The space knows, too: should this thread end, nobody has to wait for the end of the lease.
     const status = native.keepLease(this.#space, lease.slot, lease.serial, span)
     if ((status & DONE) === 0) {
@@ -212,7 +218,9 @@ export class SpaceEngine implements LockEngine {
     }
     this.#extended(lease, status)
     this.#keeper ??= new ScriptKeeper(this, (kept, millis) => this.#extend(kept, millis))
-    this.#keeper.keep(lease, span, keep, storeName)
+    // What this thread does to a lock is known at once; what another one has done shows when the lease is extended.
+    const pause = this.#isShared ? Math.min(ttl, span) / 3 : undefined
+    this.#keeper.keep(lease, { ttl: span, pause, max, tooLate: 'stalled' }, storeName)
   }
 
   /** Stands in line. */

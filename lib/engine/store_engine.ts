@@ -6,6 +6,7 @@ import { Fences } from './fences.js'
 import { BY_NAME, SCOPE, type Lease } from './lease.js'
 import type { AcquireRequest, LockEngine, Waited } from './lease.js'
 import { KeptAcquirer } from './lease_life.js'
+import { isNotOwned } from './not_owned.js'
 import { ScriptKeeper } from './script_keeper.js'
 import { AbortableWait, Wait } from './wait.js'
 import { isOutOfTime } from './out_of_time.js'
@@ -24,12 +25,12 @@ interface Thrown {
   reason: unknown
 }
 
-/** A release that waits for the store. */
+/** A release that waits for the store, or somebody who waits until nothing is left behind. */
 class PendingRelease implements Ticketed {
   isLoose = false
 
   constructor(
-    readonly releases: Lease,
+    readonly releases: Lease | StoreEngine,
     readonly released: () => void,
     readonly failed: (reason: unknown) => void
   ) {}
@@ -68,7 +69,8 @@ export class StoreEngine implements LockEngine {
     if (keep === null) return this.#acquire(request)
     const acquirer = new KeptAcquirer(request.acquirer, (lease) => {
       this.#keeper ??= new ScriptKeeper(this, (kept, millis) => this.#extend(kept, millis))
-      this.#keeper.keep(lease, ttl, keep, request.acquirer[SCOPE].storeName)
+      const keeping = { ttl, max: keep.max, tooLate: 'expired' } as const
+      this.#keeper.keep(lease, keeping, request.acquirer[SCOPE].storeName)
     })
     return this.#acquire({ ...request, acquirer })
   }
@@ -121,9 +123,17 @@ export class StoreEngine implements LockEngine {
 
   extend(lease: Lease, ttl: number): void | Promise<void> {
     const wanted = native.now() + ttl
-    const extended = this.#extend(lease, ttl)
     const note = () => this.#keeper?.extendedByHand(lease, wanted)
-    return extended === undefined ? note() : extended.then(note)
+    const fail = (reason: unknown) => {
+      if (!isNotOwned(reason)) this.#keeper?.failedByHand(lease)
+      throw reason
+    }
+    try {
+      const extended = this.#extend(lease, ttl)
+      return extended === undefined ? note() : extended.then(note, fail)
+    } catch (reason) {
+      return fail(reason)
+    }
   }
 
   #extend(lease: Lease, ttl: number): void | Promise<void> {
@@ -168,6 +178,13 @@ export class StoreEngine implements LockEngine {
 
   close(scope: object): void {
     this.#perform(native.shellDismiss(this.#shell, ticketsOf(scope)))
+  }
+
+  cleanUp(): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      const ticket = takeTicket(new PendingRelease(this, resolve, reject))
+      this.#perform(native.shellCleanUp(this.#shell, ticket))
+    })
   }
 
   /** Each call of the store counts as a round trip; of its connections nothing is known. */
@@ -251,7 +268,7 @@ export class StoreEngine implements LockEngine {
     } else if (holder instanceof Wait) {
       const token = this.#fences.end(holder)
       if (effect.outcome === 'acquired') {
-        holder.granted(BY_NAME, 0, effect.endsAt ?? Infinity, token)
+        holder.granted(BY_NAME, token ?? 0, effect.endsAt ?? Infinity)
       } else if (effect.outcome === 'closed') holder.closed()
       else if (effect.outcome === 'failed') holder.failed(thrown?.reason)
       else holder.refused()

@@ -1,6 +1,6 @@
 import { E_LOCK_CLOSED } from '../errors.js'
 import { offAbort, onAbort } from './abort.js'
-import { SCOPE, SETTLED, Lease } from './lease.js'
+import { SCOPE, SETTLED, Lease, ListedLease } from './lease.js'
 import type { AcquireRequest, Acquirer, Waited } from './lease.js'
 import type { Ticketed } from '../native.js'
 
@@ -10,6 +10,8 @@ export type Settle = (value: Waited | Promise<never>) => void
 const IS_FIRST = 1
 const WANTS_LEASE = 2
 const IS_FENCED = 4
+const IS_LISTED = 8
+const IS_DISMISSED = 16
 
 /**
  * An acquire that waits. Kept small, for there may be a million of them: it has no `reject`, since resolving with a
@@ -21,18 +23,22 @@ export class Wait implements Ticketed {
   readonly #acquirer: Acquirer
   readonly #key: string
   readonly #owner: string | undefined
-  /** IS_FIRST, WANTS_LEASE, IS_FENCED: three booleans would be three words. */
-  readonly #flags: number
+  /** As many booleans would be as many words. */
+  #flags: number
   readonly #settle: Settle
 
-  constructor(request: AcquireRequest, settle: Settle) {
+  /**
+   * @param isSlow - Whether every answer of the store takes a while, see `isSlow`
+   */
+  constructor(request: AcquireRequest, settle: Settle, isSlow = true) {
     this.#acquirer = request.acquirer
     this.#key = request.key
     this.#owner = request.owner
     this.#flags =
       (request.isFirst ? IS_FIRST : 0) |
       (request.wantsLease ? WANTS_LEASE : 0) |
-      (request.fenced ? IS_FENCED : 0)
+      (request.fenced ? IS_FENCED : 0) |
+      (isSlow ? IS_LISTED : 0)
     this.#settle = settle
   }
 
@@ -54,15 +60,24 @@ export class Wait implements Ticketed {
     return (this.#flags & IS_FENCED) !== 0
   }
 
-  granted(slot: number, serial: number, endsAt: number, token = serial): void {
+  /** It has ended, or is being ended. Tells whether that is news. */
+  dismiss(): boolean {
+    const isNews = (this.#flags & IS_DISMISSED) === 0
+    this.#flags |= IS_DISMISSED
+    return isNews
+  }
+
+  granted(slot: number, serial: number, endsAt: number): void {
     const lease = this.lease(slot, serial, endsAt)
-    if (this.isFenced) lease.token = token
-    this.#acquirer[SETTLED](lease, (this.#flags & IS_FIRST) !== 0)
-    this.#settle((this.#flags & WANTS_LEASE) !== 0 ? lease : true)
+    if (this.isFenced) lease.fence(serial)
+    if (!this.#acquirer[SETTLED](lease, (this.#flags & IS_FIRST) !== 0)) {
+      this.#settle(Promise.reject(new E_LOCK_CLOSED()))
+    } else this.#settle((this.#flags & WANTS_LEASE) !== 0 ? lease : true)
   }
 
   protected lease(slot: number, serial: number, endsAt: number): Lease {
-    return new Lease(this.#key, this.#owner, endsAt, slot, serial)
+    const Kind = (this.#flags & IS_LISTED) === 0 ? Lease : ListedLease
+    return new Kind(this.#key, this.#owner, endsAt, slot, serial)
   }
 
   refused(isTainted = false): void {
@@ -109,9 +124,10 @@ export class AbortableWait extends Wait {
     signal: AbortSignal,
     settle: Settle,
     cancel: (wait: AbortableWait) => void,
-    onUnwanted: (lease: Lease) => void = () => {}
+    onUnwanted: (lease: Lease) => void = () => {},
+    isSlow = true
   ) {
-    super(request, settle)
+    super(request, settle, isSlow)
     this.#signal = signal
     this.#onUnwanted = onUnwanted
     this.#onAbort = () => {
@@ -122,11 +138,11 @@ export class AbortableWait extends Wait {
     onAbort(signal, this.#onAbort)
   }
 
-  override granted(slot: number, serial: number, endsAt: number, token?: number): void {
+  override granted(slot: number, serial: number, endsAt: number): void {
     if (this.#isAborted) this.#onUnwanted(this.lease(slot, serial, endsAt))
     else {
       this.#forget()
-      super.granted(slot, serial, endsAt, token)
+      super.granted(slot, serial, endsAt)
     }
   }
 

@@ -190,8 +190,8 @@ export interface CloseOptions {
   release?: boolean
 
   /**
-   * How long that may take; `null` for as long as it takes. What couldn't be released by then is logged with its key and left
-   * to its TTL.
+   * How long that may take, and that what is granted to waits that were ended is given back; `null` for as long as it takes.
+   * What couldn't be released by then is logged with its key and left to its TTL.
    *
    * @default '5s'
    */

@@ -8,9 +8,9 @@
 //!
 //! # Batching
 //! Whenever it runs, the task takes everything that is queued, feeds it to the machine and sends what the machine wants
-//! of the store as one batch. It never waits for company: a lone command leaves at once. While two batches have been
-//! under way for less than a millisecond, or [`Options::flight_limit`] in all, further commands gather and leave together
-//! as soon as one lands; so the busier the store, the larger the batches.
+//! of the store as one batch. It never waits for company: a lone command leaves at once. While [`Options::fresh_limit`]
+//! batches have been under way for less than a millisecond, or [`Options::flight_limit`] in all, further commands gather
+//! and leave together as soon as one lands; so the busier the store, the larger the batches.
 //!
 //! # Fairness
 //! The machine's: first come, first served within this driver; bounded runs of hand-overs towards others.
@@ -46,7 +46,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -60,40 +59,15 @@ use crate::store::{Answer, Command, LockStore, Reply};
 
 mod board;
 mod crossings;
+mod options;
 mod outbox;
 mod task;
 mod tenants;
 
 use board::Board;
+pub use options::Options;
 use tenants::Asker;
 pub use tenants::{Order, Outlet, Settlement};
-
-/// What can be tuned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// How long a command may take, the wait for its turn included.
-    pub command_timeout: Duration,
-    /// How many commands go into one batch at most.
-    pub batch_limit: usize,
-    /// How many batches are under way at most.
-    pub flight_limit: usize,
-    /// How long the task keeps looking for the answer to what it has sent before it goes to sleep, and for a quarter of
-    /// that, once everything is answered, for more to do. Waking a thread that sleeps on another processor may take longer
-    /// than the server does; where locks are taken one after another that is most of their time. Zero where there is only
-    /// one processor.
-    pub spin: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            command_timeout: Duration::from_secs(5),
-            batch_limit: 512,
-            flight_limit: 8,
-            spin: Duration::ZERO,
-        }
-    }
-}
 
 /// Starts drivers. See the [module documentation](self).
 #[derive(Debug)]
@@ -193,6 +167,8 @@ enum Event {
         asker: Asker<Reply>,
     },
     Woken(Key),
+    /// Somebody wants to hear when nothing is left behind.
+    CleanUp(Asker<Reply>),
     Close(oneshot::Sender<()>),
 }
 
@@ -309,6 +285,18 @@ impl Handle {
             // An error means that the driver has ended: nothing waits, nothing is under way.
             let _ = done.await;
         }
+    }
+
+    /// Resolves when what is being given back now, or was asked for by somebody who has left, is settled at the store: freed,
+    /// passed on, or known not to exist. What couldn't be freed at the first try isn't waited for.
+    ///
+    /// # Errors
+    /// The future fails with `Closed`.
+    pub fn clean_up(&self) -> impl Future<Output = Result<()>> + Send + use<> {
+        let store = self.store;
+        let (answer, reply) = oneshot::channel();
+        let _ = self.events.send(Event::CleanUp(Asker::Future(answer)));
+        async move { reply.await.unwrap_or_else(|_| Err(closed(store, "clean up"))).map(|_| ()) }
     }
 
     fn direct(&self, command: Command) -> oneshot::Receiver<Reply> {

@@ -9,7 +9,7 @@ use super::machine::{Effect, Effects, Machine, Outcome, Request};
 use super::queue::WaiterId;
 use crate::clock::Moment;
 use crate::figures::{Figures, Spans};
-use crate::lease::{Holder, Key, Lease, Ticket};
+use crate::lease::{Holder, Key, Lease, LeaseId, Ticket};
 use crate::store::{Bid, ImmediateStore, Save};
 
 /// How an acquire began.
@@ -97,6 +97,18 @@ impl<S: ImmediateStore> Inline<S> {
             matches!(outcome, Outcome::Released | Outcome::NotOwned | Outcome::Failed(_))
         });
         own.is_some_and(|position| matches!(self.settled.remove(first_new + position).1, Outcome::Released))
+    }
+
+    /// As [`release`](Self::release), for a lease known by its identity alone.
+    pub fn release_lease(&mut self, now: Moment, id: LeaseId) -> bool {
+        let Some(key) = self.store.key_of(now, id) else {
+            return false;
+        };
+        if !self.machine.is_contended(key.as_str()) {
+            return self.store.delete_lease(now, id);
+        }
+        let key = key.clone();
+        self.release(now, &key, &Holder::Lease(id))
     }
 
     /// The key has become free by other means.

@@ -123,9 +123,9 @@ impl Keeper {
         let Some(index) = self.find(key, owner) else { return };
         let Some(kept) = self.kept.get_mut(index) else { return };
         let span = ttl.span().unwrap_or(Duration::MAX);
-        kept.sent(now, span);
-        if now + span < kept.ends_at {
-            self.set_end(index, now + span);
+        if kept.sent(now, span) {
+            kept.trouble = Loss::Expired;
+            self.rest(index);
         }
     }
 
@@ -276,9 +276,8 @@ impl Keeper {
 
     fn set_end(&mut self, index: usize, end: Moment) {
         if let Some(kept) = self.kept.get_mut(index) {
-            kept.ends_at = end;
+            kept.believe(end);
             kept.trouble = Loss::Expired;
-            kept.leash.set_end(end);
         }
         self.rest(index);
     }

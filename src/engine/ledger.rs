@@ -66,8 +66,11 @@ impl Ledger {
 
     /// An owner doesn't want its lease any longer, or has lost it.
     pub fn released(&mut self, now: Moment, key: &Key, owner: &Owner) {
-        if self.held.get(key).is_some_and(|held| held.owner == *owner) {
-            self.freed(now, key);
+        match self.held.remove(key) {
+            Some(held) if held.owner == *owner => self.over(now, &held),
+            // Somebody else's, which is rare: put back, so that the usual case is one look.
+            Some(other) => drop(self.held.insert(key.clone(), other)),
+            None => {}
         }
     }
 

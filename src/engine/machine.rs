@@ -64,6 +64,7 @@ mod turns;
 
 use due::{Due, matters};
 pub use effect::{Effect, Effects, Outcome};
+pub use orphans::Leftovers;
 
 /// How long the head of a queue holds back after a true release that ends a run of local hand-overs.
 pub const TURN: Duration = Duration::from_millis(5);

@@ -18,6 +18,6 @@ pub mod retry;
 
 pub use leash::{Leash, Loss};
 pub use ledger::Ledger;
-pub use machine::{Effect, Effects, Machine, Outcome, Request};
+pub use machine::{Effect, Effects, Leftovers, Machine, Outcome, Request};
 pub use queue::WaiterId;
 pub use retry::Retry;

@@ -15,8 +15,8 @@ use crate::clock::{Clock, Moment, SystemClock};
 use crate::engine::inline::{Entered, Inline};
 use crate::engine::{Request, WaiterId};
 use crate::lease::{Holder, Key, Lease, LeaseId, Owner, Ticket};
-use crate::store::Bid;
 use crate::store::memory::MemoryStore;
+use crate::store::{Bid, ImmediateStore};
 
 /// How many expired leases one sweep frees at most, so that it never holds the thread for long.
 const SWEEP: usize = 10_000;
@@ -242,10 +242,7 @@ pub(super) fn release(space: u32, slot: u32, serial: f64) -> Result<u32> {
     Environment::with(space, |environment| {
         let id = lease_id(slot, serial);
         let (was_held, has_passed_on) = environment.operate(space, |engine, _, now| {
-            let Some(key) = engine.store.key_of(now, id).cloned() else {
-                return (false, false);
-            };
-            let was_held = engine.release(now, &key, &Holder::Lease(id));
+            let was_held = engine.release_lease(now, id);
             (was_held, engine.has_settled())
         })?;
         if has_passed_on {

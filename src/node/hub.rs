@@ -49,6 +49,15 @@ impl Settings {
         }
     }
 
+    /// How many batches may be expected back any moment. A pipeline costs a server hardly more than its commands, and to let
+    /// it rest costs time; a transaction costs more than its statements.
+    fn fresh_limit(&self) -> usize {
+        match self {
+            Self::Redis(_) => self.flight_limit(),
+            Self::Database(_) => Options::default().fresh_limit,
+        }
+    }
+
     fn open(&self) -> Arc<dyn ServerStore> {
         let clock = Arc::new(SystemClock);
         match self {
@@ -81,6 +90,7 @@ impl Hub {
         let options = Options {
             command_timeout: settings.command_timeout(),
             flight_limit: settings.flight_limit(),
+            fresh_limit: settings.fresh_limit(),
             spin: runtime::spin(),
             ..Options::default()
         };

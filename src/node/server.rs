@@ -104,6 +104,13 @@ pub fn server_dismiss(server: u32, tickets: Vec<u32>) -> Result<()> {
     })
 }
 
+/// Ends with done as soon as what is being given back now, or was asked for by somebody who has left, is settled at the
+/// store: freed, passed on, or not to be freed at the first try.
+#[napi]
+pub fn server_clean_up(server: u32, ticket: u32) -> Result<()> {
+    submit(server, ticket, Order::CleanUp)
+}
+
 /// Gives the connection back; the handle can't be used any longer. Ends with done, when the connection has been closed or
 /// others still use it.
 #[napi]

@@ -12,7 +12,7 @@ use super::environment::Environment;
 use super::error::Result;
 use super::options;
 use crate::clock::{Clock, Moment, SystemClock};
-use crate::engine::{Effect, Effects, Ledger, Machine, Outcome, Request, WaiterId};
+use crate::engine::{Effect, Effects, Ledger, Leftovers, Machine, Outcome, Request, WaiterId};
 use crate::error::{Error, ErrorKind};
 use crate::figures::Figures;
 use crate::lease::{Holder, Key, Lease, LeaseId, Owner, Ticket};
@@ -29,6 +29,8 @@ pub(super) struct Shell {
     /// The one that has just been saved.
     saved: Option<Asked>,
     ledger: Ledger,
+    /// Tickets of those who wait until something is settled.
+    cleaners: Vec<(Leftovers, u32)>,
 }
 
 /// A lease that is being asked for.
@@ -73,8 +75,13 @@ pub struct ShellStep {
 /// Makes an engine for one store. Returns its handle.
 #[napi]
 pub fn create_shell(environment: u32) -> Result<u32> {
-    let machine = Machine::new(UNKNOWN);
-    let shell = Shell { machine, asked: HashMap::new(), saved: None, ledger: Ledger::default() };
+    let shell = Shell {
+        machine: Machine::new(UNKNOWN),
+        asked: HashMap::new(),
+        saved: None,
+        ledger: Ledger::default(),
+        cleaners: Vec::new(),
+    };
     Environment::with(environment, |owner| owner.add_shell(environment, shell))
 }
 
@@ -199,6 +206,17 @@ pub fn shell_dismiss(shell: u32, tickets: Vec<u32>) -> Result<ShellStep> {
     })
 }
 
+/// `ticket` is settled with `released` as soon as what is being given back now, or was asked for by somebody who has left, is
+/// settled at the store: freed, passed on, or not to be freed at the first try.
+#[napi]
+pub fn shell_clean_up(shell: u32, ticket: u32) -> Result<ShellStep> {
+    Environment::with(shell, |environment| {
+        let shell = environment.shell(shell)?;
+        shell.cleaners.push((shell.machine.leftovers(), ticket));
+        Ok(shell.step(|_, _, _| ()))
+    })
+}
+
 impl Shell {
     pub(super) fn figures(&mut self) -> Figures {
         let mut figures = self.ledger.figures(SystemClock.now());
@@ -222,6 +240,9 @@ impl Shell {
                 translated.extend(self.translate(now, effect));
             }
         }
+        let machine = &self.machine;
+        let settled = self.cleaners.extract_if(.., |(left, _)| machine.are_settled(left));
+        translated.extend(settled.map(|(_, ticket)| settlement(own(ticket), &Outcome::Released)));
         let deadline = self.machine.next_deadline().unwrap_or(Moment::NEVER).as_millis_f64();
         ShellStep { effects: translated, deadline, waiter: None }
     }

@@ -11,7 +11,7 @@ use super::completion::Port;
 use crate::clock::{Clock, Moment, SystemClock};
 use crate::engine::Outcome;
 use crate::engine::inline::Inline;
-use crate::lease::{Holder, Ticket};
+use crate::lease::Ticket;
 use crate::store::memory::MemoryStore;
 
 /// A lock space. Cloning shares it.
@@ -95,9 +95,8 @@ impl Space {
         next
     }
 
-    /// The environment behind `port` goes: its waiters leave, its leases without end and those that are
-    /// kept are freed, and what it had been
-    /// granted without learning of it goes to the next.
+    /// The environment behind `port` goes: its waiters leave, its leases without end and those that are kept are
+    /// freed, and what it had been granted without learning of it goes to the next.
     pub(super) fn leave(&self, port: &Port, untaken: &[Letter]) {
         let tenant = port.tenant();
         let mut inner = self.lock();
@@ -117,8 +116,8 @@ impl Space {
                 inner.free(now, outcome);
             }
         }
-        for (key, id) in inner.engine.store.leases_bound_to(tenant) {
-            inner.engine.release(now, &key, &Holder::Lease(id));
+        for id in inner.engine.store.leases_bound_to(tenant) {
+            inner.engine.release_lease(now, id);
         }
         inner.deliver(now, tenant, &mut |_| {});
         inner.announce(tenant);
@@ -158,10 +157,8 @@ impl Inner {
     }
 
     fn free(&mut self, now: Moment, outcome: &Outcome) {
-        if let Outcome::Acquired(lease) = outcome
-            && let Some(key) = self.engine.store.key_of(now, lease.id).cloned()
-        {
-            self.engine.release(now, &key, &Holder::Lease(lease.id));
+        if let Outcome::Acquired(lease) = outcome {
+            self.engine.release_lease(now, lease.id);
         }
     }
 

@@ -1,8 +1,8 @@
 //! Locks in the memory of this process.
 //!
-//! A table of leases, a map from key to its place in the table, and an index of expiries. Saving, deleting, extending
-//! are O(1) (plus amortised O(log n) for the expiry index). An expired lease is as good as none from the very moment it
-//! ends; its memory is freed by the next saves (two each) or by [`MemoryStore::sweep`].
+//! A table of leases, an index of their places by key, and one of their expiries. Saving, deleting, extending are O(1) (plus
+//! amortised O(log n) for the expiry index). An expired lease is as good as none from the very moment it ends; its memory is
+//! freed by the next saves (two each) or by [`MemoryStore::sweep`].
 //!
 //! Each acquisition has a serial that is never used again. Whoever presents place and serial holds the lease; so an
 //! owner needs no name until somebody asks for one, and releasing hashes no strings of the caller.
@@ -10,13 +10,17 @@
 //! The serial of an acquisition that wants a fencing token is that token. There is one counter of tokens for the whole
 //! store, and another one for all other serials, which stays below it: a serial tells which of the two it is from.
 
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 use slab::Slab;
 
 use super::{Bid, Capability, ImmediateStore, Save};
 use crate::clock::{Moment, unix_micros};
 use crate::deadline::Deadlines;
 use crate::figures::Spans;
-use crate::lease::{Holder, Key, KeyMap, Lease, LeaseId, Owner, Token, Ttl};
+use crate::lease::{Holder, Key, Lease, LeaseId, Owner, Token, Ttl};
 
 /// Tables above this many places give memory back when they have become mostly empty.
 const SHRINK_ABOVE: usize = 1024;
@@ -41,7 +45,10 @@ struct Entry {
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     entries: Slab<Entry>,
-    by_key: KeyMap<u32>,
+    /// Places by the hash of their key: the keys themselves are in the entries alone. Keys may come from users, so hashes are
+    /// seeded at random.
+    by_key: HashTable<u32>,
+    hasher: RandomState,
     expiries: Deadlines<Place>,
     last_serial: u64,
     last_token: u64,
@@ -55,7 +62,7 @@ impl MemoryStore {
     /// Whether somebody holds a live lease of the key.
     #[must_use]
     pub fn exists(&self, now: Moment, key: &str) -> bool {
-        self.by_key.get(key).is_some_and(|&slot| self.live(now, slot).is_some())
+        self.place_of(key).is_some_and(|slot| self.live(now, slot).is_some())
     }
 
     /// Makes the holder's lease end `ttl` from now. `None` if the claim doesn't hold; an expired lease isn't revived.
@@ -72,18 +79,12 @@ impl MemoryStore {
 
     /// Deletes the lock whoever holds it; tells whether anybody did.
     pub fn force_delete(&mut self, now: Moment, key: &str) -> bool {
-        let Some(&slot) = self.by_key.get(key) else {
+        let Some(slot) = self.place_of(key) else {
             return false;
         };
         let was_live = self.live(now, slot).is_some();
         self.remove(now, slot);
         was_live
-    }
-
-    /// The key of a live lease.
-    #[must_use]
-    pub fn key_of(&self, now: Moment, id: LeaseId) -> Option<&Key> {
-        self.held(now, id).map(|entry| &entry.key)
     }
 
     /// The lease of the owner with the given name, if it is live.
@@ -123,16 +124,16 @@ impl MemoryStore {
         Some(lease)
     }
 
-    /// The keys of all leases that were acquired on behalf of `tenant` and wouldn't end without it: those without end, and
+    /// All leases that were acquired on behalf of `tenant` and wouldn't end without it: those without end, and
     /// those that are kept.
     #[must_use]
-    pub fn leases_bound_to(&self, tenant: u32) -> Vec<(Key, LeaseId)> {
+    pub fn leases_bound_to(&self, tenant: u32) -> Vec<LeaseId> {
         self.entries
             .iter()
             .filter(|(_, entry)| {
                 entry.tenant == tenant && (entry.is_kept || entry.expires_at == Moment::NEVER)
             })
-            .map(|(slot, entry)| (entry.key.clone(), entry.lease(to_slot(slot)).id))
+            .map(|(slot, entry)| entry.lease(to_slot(slot)).id)
             .collect()
     }
 
@@ -168,7 +169,9 @@ impl MemoryStore {
             is_kept: false,
         };
         let slot = to_slot(self.entries.insert(entry));
-        self.by_key.insert(key.clone(), slot);
+        let (entries, hasher) = (&self.entries, &self.hasher);
+        let hash = hasher.hash_one(key.as_str());
+        self.by_key.insert_unique(hash, slot, |slot| hash_of(entries, hasher, *slot));
         self.expiries.arm(expires_at, (slot, serial));
         lease(LeaseId { slot, serial }, ttl.expiry_from(now))
     }
@@ -208,7 +211,11 @@ impl MemoryStore {
     fn remove_popped(&mut self, now: Moment, slot: u32) -> Option<Moment> {
         let entry = self.entries.try_remove(slot as usize)?;
         self.holds.record(entry.granted_at, entry.expires_at.min(now));
-        self.by_key.remove(&entry.key);
+        if let Ok(found) =
+            self.by_key.find_entry(self.hasher.hash_one(entry.key.as_str()), |other| *other == slot)
+        {
+            found.remove();
+        }
         Some(entry.expires_at)
     }
 
@@ -217,6 +224,13 @@ impl MemoryStore {
             let entries = &self.entries;
             self.expiries.retire(|at, id| is_live(entries, at, id));
         }
+    }
+
+    /// Where the lease of a key is, be it live or expired.
+    fn place_of(&self, key: &str) -> Option<u32> {
+        let is_it =
+            |slot: &u32| self.entries.get(*slot as usize).is_some_and(|entry| entry.key.as_str() == key);
+        self.by_key.find(self.hasher.hash_one(key), is_it).copied()
     }
 
     fn live(&self, now: Moment, slot: u32) -> Option<&Entry> {
@@ -234,7 +248,7 @@ impl MemoryStore {
                 self.held(now, *id).filter(|entry| entry.key.as_str() == key).map(|_| id.slot)
             }
             Holder::Owner(owner) => {
-                let slot = *self.by_key.get(key)?;
+                let slot = self.place_of(key)?;
                 let entry = self.live(now, slot)?;
                 (owner.name().is_some() && entry.owner == *owner).then_some(slot)
             }
@@ -245,12 +259,13 @@ impl MemoryStore {
         if self.entries.is_empty() {
             if self.entries.capacity() > SHRINK_ABOVE {
                 self.entries = Slab::new();
-                self.by_key = KeyMap::default();
+                self.by_key = HashTable::new();
                 self.expiries.clear();
             }
         } else if self.by_key.capacity() > SHRINK_ABOVE && self.by_key.len() * 4 < self.by_key.capacity() {
             self.entries.shrink_to_fit();
-            self.by_key.shrink_to_fit();
+            let (entries, hasher) = (&self.entries, &self.hasher);
+            self.by_key.shrink_to_fit(|slot| hash_of(entries, hasher, *slot));
         }
     }
 }
@@ -267,7 +282,7 @@ impl ImmediateStore for MemoryStore {
     }
 
     fn save(&mut self, now: Moment, key: &Key, bid: Bid<'_>) -> Save {
-        if let Some(&slot) = self.by_key.get(key) {
+        if let Some(slot) = self.place_of(key.as_str()) {
             match self.live(now, slot) {
                 Some(entry) => {
                     return Save::Held { until: entry.expiry() };
@@ -314,6 +329,18 @@ impl ImmediateStore for MemoryStore {
         self.remove(now, slot);
         true
     }
+
+    fn key_of(&self, now: Moment, id: LeaseId) -> Option<&Key> {
+        self.held(now, id).map(|entry| &entry.key)
+    }
+
+    fn delete_lease(&mut self, now: Moment, id: LeaseId) -> bool {
+        let is_held = self.held(now, id).is_some();
+        if is_held {
+            self.remove(now, id.slot);
+        }
+        is_held
+    }
 }
 
 impl Entry {
@@ -329,6 +356,11 @@ impl Entry {
 fn lease(id: LeaseId, expires_at: Option<Moment>) -> Lease {
     let token = if id.serial < FIRST_TOKEN { None } else { Token::new(id.serial) };
     Lease { id, expires_at, token }
+}
+
+/// What the place of a stored lease is found by.
+fn hash_of(entries: &Slab<Entry>, hasher: &RandomState, slot: u32) -> u64 {
+    entries.get(slot as usize).map_or(0, |entry| hasher.hash_one(entry.key.as_str()))
 }
 
 /// Whether an entry of the expiry index still speaks of a stored lease (expired or not).

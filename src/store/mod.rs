@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::figures::Traffic;
-use crate::lease::{Holder, Key, Lease, Owner, Ticket, Ttl};
+use crate::lease::{Holder, Key, Lease, LeaseId, Owner, Ticket, Ttl};
 
 pub use command::{Answer, Command, Reply};
 
@@ -82,6 +82,12 @@ pub trait ImmediateStore {
 
     /// Deletes the lock if `holder` holds it; tells whether it did.
     fn delete(&mut self, now: Moment, key: &Key, holder: &Holder) -> bool;
+
+    /// The key of a live lease that is known by its identity alone.
+    fn key_of(&self, now: Moment, id: LeaseId) -> Option<&Key>;
+
+    /// Deletes such a lease; tells whether it was live.
+    fn delete_lease(&mut self, now: Moment, id: LeaseId) -> bool;
 }
 
 /// A future that a trait object can return.

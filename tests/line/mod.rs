@@ -14,7 +14,7 @@ use loquet::store::{Capability, LockStore};
 
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-pub fn millis(count: u64) -> Duration {
+pub const fn millis(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use loquet::clock::Moment;
 use loquet::engine::machine::OpId;
-use loquet::engine::{Effect, Effects, Machine, Request, Retry, WaiterId};
+use loquet::engine::{Effect, Effects, Leftovers, Machine, Request, Retry, WaiterId};
 use loquet::error::{Error, ErrorKind};
 use loquet::lease::{Holder, Key, Owner, Ticket, Ttl};
 use loquet::store::memory::MemoryStore;
 use loquet::store::served::{claim, perform};
 use loquet::store::{Answer, Capability, Command};
 
+mod others;
 mod rules;
 
 use crate::shell::tokens::Tokens;
@@ -52,6 +53,7 @@ enum Reply {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     Waiting,
+    Granted,
     Settled,
     Cancelled,
 }
@@ -74,6 +76,14 @@ struct Belief {
     until: Option<Moment>,
 }
 
+/// A lease that somebody doesn't believe in any longer, and that may still be there.
+struct Unsure {
+    key: Key,
+    owner: Owner,
+    /// Whether it isn't over yet by the holder's own clock, as far as that knows.
+    is_live: bool,
+}
+
 pub struct World {
     pub capability: Capability,
     pub machine: Machine,
@@ -86,17 +96,21 @@ pub struct World {
     people: Vec<Person>,
     line: HashMap<Key, VecDeque<u32>>,
     beliefs: Vec<Belief>,
-    /// Leases to release at the end: a release failed, or they are over by our time and may not be by the store's.
-    unsure: Vec<(Key, Owner)>,
+    /// Leases to release late, or at the end: a release failed, or they are over by our time and may not be by the store's.
+    unsure: Vec<Unsure>,
     /// Whether a release that failed is repeated at the end, or the lease is left to expire if it has an end.
     pub repeats_releases: bool,
-    releases: HashMap<u32, (Key, Owner)>,
+    releases: HashMap<u32, (Key, Owner, bool)>,
     forced: HashSet<Owner>,
     foreigners: Vec<(Key, Owner)>,
     tokens: Tokens,
     watched: HashSet<Key>,
     wakes: Vec<Key>,
     last_ticket: u32,
+    /// What was left behind at some moments, and who had left without a lease by then.
+    leftovers: Vec<(Leftovers, Vec<usize>)>,
+    /// Whose lease could not be given back at the first try.
+    unlucky: HashSet<Owner>,
 }
 
 /// Releases have tickets from here on.
@@ -145,6 +159,8 @@ impl World {
             watched: HashSet::new(),
             wakes: Vec::new(),
             last_ticket: 0,
+            leftovers: Vec::new(),
+            unlucky: HashSet::new(),
         }
     }
 
@@ -180,21 +196,30 @@ impl World {
             return;
         }
         let belief = self.beliefs.swap_remove(choice % self.beliefs.len());
-        self.submit_release(&belief.key, belief.owner);
+        self.submit_release(&belief.key, belief.owner, true);
+    }
+
+    /// Somebody releases a lock whose lease is over, or whose release has failed before.
+    pub fn release_late(&mut self, choice: usize) {
+        if self.unsure.is_empty() {
+            return;
+        }
+        let Unsure { key, owner, is_live } = self.unsure.swap_remove(choice % self.unsure.len());
+        self.submit_release(&key, owner, is_live);
     }
 
     /// Somebody who has nothing to release does so.
     pub fn release_wrongly(&mut self, choice: usize) {
         let key = key(u8::try_from(choice % 3).unwrap());
-        self.submit_release(&key, Owner::named("nobody"));
+        self.submit_release(&key, Owner::named("nobody"), true);
     }
 
-    fn submit_release(&mut self, key: &Key, owner: Owner) {
+    fn submit_release(&mut self, key: &Key, owner: Owner, was_live: bool) {
         self.last_ticket += 1;
         let number = RELEASES + self.last_ticket;
-        self.releases.insert(number, (key.clone(), owner.clone()));
-        let ticket = Ticket { tenant: 0, number };
-        self.machine.release(self.now, ticket, key, Holder::Owner(owner), &mut self.effects);
+        self.releases.insert(number, (key.clone(), owner.clone(), was_live));
+        let (ticket, holder) = (Ticket { tenant: 0, number }, Holder::Owner(owner));
+        self.machine.release_lease(self.now, ticket, key, holder, was_live, &mut self.effects);
         self.settle_effects();
     }
 
@@ -214,6 +239,9 @@ impl World {
             person.standing = Standing::Cancelled;
             self.leave_line(u32::try_from(number).unwrap());
         }
+        let has_left = |person: &Person| matches!(person.standing, Standing::Settled | Standing::Cancelled);
+        let gone = (0..self.people.len()).filter(|number| has_left(&self.people[*number])).collect();
+        self.leftovers.push((self.machine.leftovers(), gone));
         self.settle_effects();
     }
 
@@ -227,62 +255,6 @@ impl World {
         if let Some(lease) = held {
             belief.until = lease.expires_at;
             self.machine.extended(belief.key.as_str(), lease.expires_at);
-        }
-    }
-
-    pub fn force(&mut self, key: &Key) {
-        for person in &self.people {
-            if person.key == *key && self.store.lease_of(self.now, key.as_str(), &person.owner).is_some() {
-                self.forced.insert(person.owner.clone());
-            }
-        }
-        self.beliefs.retain(|belief| belief.key != *key);
-        self.foreigners.retain(|(other, _)| other != key);
-        self.store.force_delete(self.now, key.as_str());
-        self.machine.woken(self.now, key.as_str(), &mut self.effects);
-        self.settle_effects();
-    }
-
-    pub fn take_as_foreigner(&mut self, key: Key, ttl: Ttl) {
-        if !self.allows_foreigners() {
-            return;
-        }
-        self.last_ticket += 1;
-        let owner = Owner::named(&format!("foreigner-{}", self.last_ticket));
-        if let Answer::Acquired(_) = perform(
-            &mut self.store,
-            self.now,
-            &Command::Save { key: key.clone(), owner: owner.clone(), ttl, fenced: false, waits: false },
-        ) {
-            self.foreigners.push((key, owner));
-        }
-    }
-
-    pub fn release_as_foreigner(&mut self, choice: usize) {
-        if self.foreigners.is_empty() {
-            return;
-        }
-        let (key, owner) = self.foreigners.swap_remove(choice % self.foreigners.len());
-        let answer =
-            perform(&mut self.store, self.now, &Command::Delete { key: key.clone(), holder: claim(&owner) });
-        self.note_freed(&key, &answer);
-    }
-
-    fn note_freed(&mut self, key: &Key, answer: &Answer) {
-        if *answer == Answer::Done && self.watched.contains(key) {
-            self.wakes.push(key.clone());
-        }
-    }
-
-    /// A wake-up for nothing.
-    pub fn wake(&mut self, key: &Key) {
-        self.machine.woken(self.now, key.as_str(), &mut self.effects);
-        self.settle_effects();
-    }
-
-    pub fn deliver_wakes(&mut self) {
-        for key in std::mem::take(&mut self.wakes) {
-            self.wake(&key);
         }
     }
 
@@ -325,6 +297,9 @@ impl World {
         }
         let index = asked[choice % asked.len()];
         let command = self.flights[index].command.clone();
+        if let (Command::Delete { holder: Holder::Owner(owner), .. }, true) = (&command, fate != Fate::Fine) {
+            self.unlucky.insert(owner.clone());
+        }
         let answer = matches!(fate, Fate::Fine | Fate::LostReply | Fate::TimedOutAfter).then(|| {
             let mut answer = perform(&mut self.store, self.now, &command);
             self.tokens.given(&command, &answer);
@@ -405,5 +380,6 @@ impl World {
             self.flights.push(Flight { op, command, reply: None });
         }
         self.check_beliefs();
+        self.check_leftovers();
     }
 }

@@ -5,19 +5,19 @@ use std::time::Duration;
 use loquet::engine::Outcome;
 use loquet::lease::Key;
 
-use super::{Belief, RELEASES, Standing, World, is_fenced};
+use super::{Belief, Person, RELEASES, Standing, Unsure, World, is_fenced};
 
 impl World {
     pub(super) fn settle(&mut self, number: u32, outcome: Outcome) {
         if number > RELEASES {
-            let (key, owner) = self.releases.remove(&number).expect("a release is answered once");
+            let (key, owner, is_live) = self.releases.remove(&number).expect("a release is answered once");
             match outcome {
                 Outcome::Released => {
                     let left = self.store.lease_of(self.now, key.as_str(), &owner);
                     assert!(left.is_none(), "{owner:?} was told of a release that hasn't been");
                 }
                 Outcome::NotOwned => {}
-                Outcome::Failed(_) => self.unsure.push((key, owner)),
+                Outcome::Failed(_) => self.unsure.push(Unsure { key, owner, is_live }),
                 other => panic!("a release ended with {other:?}"),
             }
             return;
@@ -37,6 +37,7 @@ impl World {
                     "{number} overtook {:?}",
                     self.line[&person.key]
                 );
+                person.standing = Standing::Granted;
                 self.tokens.heard(&person.owner, is_fenced(number), &lease);
                 let is_forced = self.forced.contains(&person.owner);
                 let is_over = lease.expires_at.is_some_and(|end| end <= self.now);
@@ -52,7 +53,7 @@ impl World {
                     }
                     self.beliefs.push(Belief { key, owner, until });
                 } else {
-                    self.unsure.push((key, owner)); // for the store it may last a little longer
+                    self.unsure.push(Unsure { key, owner, is_live: false }); // for the store it may last a little longer
                 }
             }
             Outcome::Refused => {
@@ -85,10 +86,27 @@ impl World {
     pub(super) fn check_beliefs(&mut self) {
         let is_live = |belief: &mut Belief| belief.until.is_none_or(|end| end > self.now);
         let over = self.beliefs.extract_if(.., |belief| !is_live(belief));
-        self.unsure.extend(over.map(|belief| (belief.key, belief.owner)));
+        self.unsure.extend(over.map(|belief| Unsure {
+            key: belief.key,
+            owner: belief.owner,
+            is_live: false,
+        }));
         for belief in &self.beliefs {
             let lease = self.store.lease_of(self.now, belief.key.as_str(), &belief.owner);
             assert!(lease.is_some(), "{:?} lost {:?} without having released it", belief.owner, belief.key);
+        }
+    }
+
+    /// Once it is told that nothing is left behind, whoever had left without a lease has none.
+    pub(super) fn check_leftovers(&mut self) {
+        let machine = &self.machine;
+        let settled = self.leftovers.extract_if(.., |(left, _)| machine.are_settled(left));
+        for number in settled.flat_map(|(_, gone)| gone) {
+            let Person { key, owner, .. } = &self.people[number];
+            if !self.unlucky.contains(owner) {
+                let lease = self.store.lease_of(self.now, key.as_str(), owner);
+                assert!(lease.is_none(), "C11: {owner:?} has left {key:?} locked");
+            }
         }
     }
 
@@ -100,12 +118,12 @@ impl World {
             while !self.foreigners.is_empty() {
                 self.release_as_foreigner(0);
             }
-            for (key, owner) in std::mem::take(&mut self.unsure) {
+            for Unsure { key, owner, is_live } in std::mem::take(&mut self.unsure) {
                 let lease = self.store.lease_of(self.now, key.as_str(), &owner);
                 if !self.repeats_releases && lease.is_some_and(|lease| lease.expires_at.is_some()) {
                     continue;
                 }
-                self.submit_release(&key, owner);
+                self.submit_release(&key, owner, is_live);
             }
             while !self.beliefs.is_empty() {
                 self.release(0);

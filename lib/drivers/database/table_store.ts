@@ -9,7 +9,7 @@ import type {
   LockStore,
 } from '../../types/main.js'
 import { parseDuration } from '../../duration.js'
-import { assertKey } from '../../validation.js'
+import { assertKey, invalid } from '../../validation.js'
 import { ClientCalls } from '../client_calls.js'
 import { assertOwner, parseExtension } from '../native_store.js'
 import { isCollision, isKeyConflict, isMissingTable } from './driver_errors.js'
@@ -80,7 +80,11 @@ export class DatabaseStore implements LockStore {
     this.#tableName = options.tableName || DEFAULT_TABLE
     this.#createsTable = options.autoCreateTable !== false
     this.#commandTimeout = options.commandTimeout ?? COMMAND_TIMEOUT
-    this.fencing = options.fencing === true
+    const { fencing = false } = options
+    if (typeof fencing !== 'boolean') {
+      throw invalid('database store option "fencing"', 'true or false', fencing)
+    }
+    this.fencing = fencing
     if (typeof adapter.saveFencedLock !== 'function') {
       if (this.fencing) {
         throw new InvalidArgumentsException(

@@ -14,9 +14,8 @@ use crate::error::{Error, ErrorKind};
 use crate::lease::{Key, Owner, Ttl};
 use crate::store::{Command, LockStore, Reply};
 
-/// For how long a batch is expected back any moment, and how many such batches there are at most.
+/// For how long a batch is expected back any moment.
 const FRESH: Duration = Duration::from_millis(1);
-const FRESH_FLIGHTS: usize = 2;
 
 /// Whom the answer to a command is for.
 #[derive(Debug)]
@@ -54,7 +53,7 @@ pub(super) enum Sender {
 
 impl Sender {
     /// The word that stands for the command in errors.
-    fn operation(&self) -> &'static str {
+    pub(super) fn operation(&self) -> &'static str {
         match self {
             Self::Save(_) => "acquire",
             Self::Confirm(_) => "confirm",
@@ -162,13 +161,13 @@ impl Outbox {
         }
     }
 
-    /// Whether another batch may leave. Those that are expected back any moment are waited for: what gathers meanwhile is
-    /// cheaper for everybody in one batch, and hardly later.
+    /// Whether another batch may leave. Those that are expected back any moment are waited for if there are enough of them:
+    /// what gathers meanwhile is hardly later.
     fn has_room(&self, now: Moment, lane: u32) -> bool {
         let aboard = self.aboard.values().filter(|flight| flight.lane == lane);
         let (all, fresh) = aboard
             .fold((0, 0), |(all, fresh), flight| (all + 1, fresh + usize::from(now < flight.fresh_until)));
-        all < self.options.flight_limit.max(1) && fresh < FRESH_FLIGHTS
+        all < self.options.flight_limit.max(1) && fresh < self.options.fresh_limit.max(1)
     }
 
     /// When the oldest command that could not be sent yet, or that has not been answered, has waited too long.
@@ -217,6 +216,15 @@ impl Outbox {
     /// A batch that has come back meanwhile, if any.
     pub(super) fn landed(&mut self) -> Option<Vec<(Sender, Landed)>> {
         self.flights.try_join_next_with_id().map(|flight| self.unload(flight))
+    }
+
+    /// Whose commands have not been answered. Nobody waits for the answers any longer.
+    pub(super) fn give_up(&mut self) -> Vec<Sender> {
+        self.flights.abort_all();
+        let unsent =
+            self.lanes.iter_mut().flat_map(|lane| lane.waiting.drain(..)).map(|outgoing| outgoing.sender);
+        let unanswered = self.aboard.drain().flat_map(|(_, flight)| flight.senders);
+        unsent.chain(unanswered).collect()
     }
 
     pub(super) fn has_flights(&self) -> bool {

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::super::keeper::Keeper;
-use super::super::machine::{Effect, Effects, Machine, Outcome};
+use super::super::machine::{Effect, Effects, Leftovers, Machine, Outcome};
 use super::super::queue::WaiterId;
 use super::super::retry::Retry;
 use super::board::Board;
@@ -20,10 +20,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::lease::{Holder, Lease, Ticket};
 use crate::store::{Answer, Command, LockStore, Reply, Save};
 
+mod closing;
 mod keeping;
 
-/// A timer further off than this is set again when it fires: a deadline may lie centuries ahead.
-const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 3600);
+/// A timer further off than this is set again when it fires: a deadline may lie centuries ahead, and while the machine is
+/// suspended timers stand still, but the clock doesn't.
+const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
 /// Somebody whose answer is still to come.
 enum Parked {
@@ -47,6 +49,8 @@ pub(super) struct Task {
     /// Until when what is under way may finish, once the driver has been closed.
     closing: Option<Moment>,
     closers: Vec<oneshot::Sender<()>>,
+    /// Those who wait until something is settled.
+    cleaners: Vec<(Leftovers, Asker<Reply>)>,
 }
 
 impl Task {
@@ -73,6 +77,7 @@ impl Task {
             board,
             closing: None,
             closers: Vec::new(),
+            cleaners: Vec::new(),
         }
     }
 
@@ -93,16 +98,20 @@ impl Task {
             }
             self.perform(now);
             self.outbox.depart(now);
-            if self.is_over(now) {
+            let is_over = self.is_over(now);
+            self.tell_cleaners(is_over);
+            if is_over {
                 for closer in self.closers.drain(..) {
                     let _ = closer.send(());
                 }
                 if !has_handles {
+                    self.give_up();
                     return;
                 }
             }
             if let Some(due) = self.next_deadline(now)
-                && armed.is_none_or(|armed| due < armed)
+                // What has passed and hasn't fired is late: the machine was suspended.
+                && armed.is_none_or(|armed| due < armed || armed < now)
             {
                 let now = self.clock.now();
                 let span = due.since(now).min(LONGEST_SLEEP);
@@ -177,6 +186,7 @@ impl Task {
             }
             Event::Direct { command, asker } => self.send_direct(now, command, asker),
             Event::Woken(key) => self.machine.hinted(now, key.as_str(), effects),
+            Event::CleanUp(asker) => self.cleaners.push((self.machine.leftovers(), asker)),
             Event::Close(done) => {
                 self.closers.push(done);
                 self.close();
@@ -324,31 +334,6 @@ impl Task {
             }
             (Sender::Exists { asker }, reply) => self.answer(asker, reply),
         }
-    }
-
-    fn close(&mut self) {
-        let now = self.clock.now();
-        if self.closing.is_none() {
-            self.closing = Some(now + self.outbox.patience());
-            self.machine.close(now, None, &mut self.effects);
-        }
-    }
-
-    fn is_over(&mut self, now: Moment) -> bool {
-        let Some(deadline) = self.closing else {
-            return false;
-        };
-        let is_quiet =
-            self.machine.next_deadline().is_none() && self.machine.is_idle() && self.outbox.is_empty();
-        is_quiet || now >= deadline
-    }
-
-    fn next_deadline(&mut self, now: Moment) -> Option<Moment> {
-        let closing = self.closing.filter(|_| !self.closers.is_empty() || self.inbox.is_closed());
-        [self.machine.next_deadline(), self.outbox.next_deadline(now), self.keeper.next_deadline(), closing]
-            .into_iter()
-            .flatten()
-            .min()
     }
 }
 

@@ -88,6 +88,8 @@ pub enum Order {
     },
     /// Something that nobody waits in line for.
     Other(Command),
+    /// To hear, by a reply, when what is left behind is settled; see [`Handle::clean_up`].
+    CleanUp,
 }
 
 impl Handle {
@@ -102,6 +104,7 @@ impl Handle {
                 Event::Release { ticket, key, owner, was_live, asker: Asker::Tenant(ticket) }
             }
             Order::Other(command) => Event::Direct { command, asker: Asker::Tenant(ticket) },
+            Order::CleanUp => Event::CleanUp(Asker::Tenant(ticket)),
         };
         let _ = self.events.send(event); // the task ends after the last handle only
     }

@@ -109,28 +109,43 @@ impl Kept {
         }
     }
 
-    /// An extension sets out.
-    pub(super) fn sent(&mut self, now: Moment, span: Duration) {
-        self.doubtful.retain(|(until, _)| *until > now);
+    /// The lease ends then, as far as is known.
+    pub(super) fn believe(&mut self, end: Moment) {
+        self.ends_at = end;
+        self.leash.set_end(end);
+    }
+
+    /// An extension sets out. From now on the lease may be no longer than that: whoever extends by hand may want it shorter,
+    /// and of two of them the longer may have been answered first, so that one by itself ends before what is believed. Tells
+    /// whether it does.
+    pub(super) fn sent(&mut self, now: Moment, span: Duration) -> bool {
+        self.doubtful.retain(|(until, _)| *until >= now);
         let shortest = span.min(self.shortest());
         for other in &mut self.under_way {
             other.shortest = other.shortest.min(span);
         }
         self.under_way.push(UnderWay { issued: now, span, shortest });
+        let is_shorter = now + span < self.ends_at;
+        if is_shorter {
+            self.believe(now + span);
+        }
+        is_shorter
     }
 
     /// An extension has been answered that was issued then. Returns to when the lease lasts at least, if it was extended:
     /// another one that was under way meanwhile may have been performed after it, answered or not.
     pub(super) fn answered(&mut self, now: Moment, issued: Moment, outcome: Extended) -> Option<Moment> {
-        self.doubtful.retain(|(until, _)| *until > now);
-        // Of several that were issued at once, which are bound by the same, the shortest is reckoned with for longest.
+        self.doubtful.retain(|(until, _)| *until >= now);
+        // Which one of several that were issued at once, nobody knows: it is bound by what binds any of them, and the shortest is
+        // reckoned with for longest.
         let same = || self.under_way.iter().enumerate().filter(|(_, other)| other.issued == issued);
         let least = same().map(|(_, other)| other.span).min();
         let place = same().max_by_key(|(_, other)| other.span).map(|(place, _)| place);
-        let shortest = match place {
-            Some(place) => self.under_way.swap_remove(place).shortest,
-            None => self.shortest(),
-        };
+        let bound = same().map(|(_, other)| other.shortest).min();
+        if let Some(place) = place {
+            self.under_way.swap_remove(place);
+        }
+        let shortest = bound.unwrap_or_else(|| self.shortest());
         if let (Extended::Failed, Some(span)) = (outcome, least) {
             while self.doubtful.pop_if(|(_, before)| *before >= span).is_some() {}
             self.doubtful.push((now + self.ttl, span));

@@ -64,8 +64,7 @@ impl Machine {
                 Ok(Some(lease)) => self.moved(now, &attempt, lease, release, effects),
                 Ok(None) => {
                     // It never happened, or somebody else has the lock by now: release the ordinary way.
-                    self.finish_asking(&attempt);
-                    self.recheck_later(&attempt);
+                    self.stop_asking(&attempt, effects);
                     match release {
                         Some(release) => self.delete_again(attempt.key, from, release, 1, effects),
                         None => self.forget(attempt.key, from, Moment::NEVER, effects),
@@ -100,6 +99,14 @@ impl Machine {
                 let Attempt { key, owner, fenced, .. } = attempt.clone();
                 let op = super::to_index(self.ops.insert(Op::HandOver { attempt, from, release }));
                 effects.push_back(Effect::Confirm { op, key, owner, fenced });
+            }
+            // What has failed may be what the next in line wants besides the lock: the holder releases the ordinary way. (Where
+            // nothing polls, the next in line has to ask now: see below.)
+            Err(error) if release.is_some() && self.capability.polls && !error.is_out_of_time() => {
+                self.stop_asking(&attempt, effects);
+                if let Some(release) = release {
+                    self.delete_again(attempt.key, from, release, 0, effects);
+                }
             }
             Err(error) => {
                 answer_release(release, Outcome::Failed(error), effects);
@@ -142,7 +149,10 @@ impl Machine {
                     }
                     Ok(false) => {
                         answer_release(Some(release), Outcome::NotOwned, effects);
-                        self.step_forward(now, &key, effects);
+                        // Where nothing polls, the line may wait for nothing but this answer.
+                        if !self.step_forward(now, &key, effects) && !self.capability.polls {
+                            self.hint(now, key.as_str(), false, effects);
+                        }
                     }
                     Err(error) if error.kind() == ErrorKind::Uncertain && tries < RELEASE_TRIES => {
                         self.delete_again(key, holder, release, tries + 1, effects);
@@ -351,13 +361,16 @@ impl Machine {
         }
     }
 
-    /// The lock is about to be deleted: whoever asks meanwhile is to ask again.
-    fn recheck_later(&mut self, attempt: &Attempt) {
-        if let Some(queue) = attempt.queue
-            && let Some(delay) = self.lobby.shortest_delay(queue)
-        {
-            let at = attempt.issued + delay;
-            self.schedule(queue, at);
+    /// The lock is about to be deleted, which wakes whoever stands in line. If it was gone already nothing does, so the head
+    /// asks again after a delay; and should nobody be left in line, there is no line any longer.
+    fn stop_asking(&mut self, attempt: &Attempt, effects: &mut Effects) {
+        self.finish_asking(attempt);
+        let Some(queue) = attempt.queue else {
+            return;
+        };
+        match self.lobby.shortest_delay(queue) {
+            Some(delay) => self.schedule(queue, attempt.issued + delay),
+            None => self.close_queue(queue, effects),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Leases that nobody wants, or that may exist without anybody knowing: passed on, or deleted until that is certain.
 
+use std::collections::HashSet;
+
 use super::{
     Attempt, Due, Duration, Effect, Effects, Holder, Key, Lease, Machine, Moment, Op, OpId, Owner, Ttl,
     to_index,
@@ -9,7 +11,44 @@ use super::{
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// Leases that were nobody's, or about to be, at one moment: see [`Machine::leftovers`].
+#[derive(Debug)]
+pub struct Leftovers(HashSet<(Key, Holder)>);
+
 impl Machine {
+    /// What is being given back at this moment, or may come to somebody who has left. Not what could not be given back at
+    /// the first try: that may take long.
+    #[must_use]
+    pub fn leftovers(&self) -> Leftovers {
+        Leftovers(self.ops.iter().flat_map(|(_, op)| self.left_by(op)).flatten().collect())
+    }
+
+    /// Whether all of it is settled: freed, passed on, known not to exist, or not to be freed at the first try. As long as
+    /// it isn't, that shows soon, so one may ask after each answer.
+    #[must_use]
+    pub fn are_settled(&self, leftovers: &Leftovers) -> bool {
+        let mut left = self.ops.iter().flat_map(|(_, op)| self.left_by(op)).flatten();
+        !left.any(|left| leftovers.0.contains(&left))
+    }
+
+    /// What a command under way frees or may leave behind: for a hand-over that may be two leases.
+    fn left_by(&self, op: &Op) -> [Option<(Key, Holder)>; 2] {
+        let unwanted = |attempt: &Attempt| {
+            let is_wanted = self.lobby.get(attempt.waiter).is_some();
+            (!is_wanted).then(|| (attempt.key.clone(), Holder::Owner(attempt.owner.clone())))
+        };
+        match op {
+            Op::Save { attempt, .. } => [unwanted(attempt), None],
+            Op::HandOver { attempt, from, .. } => {
+                [unwanted(attempt), Some((attempt.key.clone(), from.clone()))]
+            }
+            Op::Delete { key, holder, .. } | Op::Forget { key, holder, tries: 0, .. } => {
+                [Some((key.clone(), holder.clone())), None]
+            }
+            Op::Forget { .. } => [None, None],
+        }
+    }
+
     /// Whether a lease of that owner is being cleaned up in the background, or may have to be: then nothing may be acquired
     /// for it again, for the clean-up would take it away.
     #[must_use]

@@ -302,7 +302,9 @@ impl<D: Dialect> Exchange<'_, D> {
         };
         let words = format!("the table \"{name}\" for {content} is missing: {problem}");
         let cause = Cause::from(error);
-        for &place in places {
+        // Those that want no token have failed only because they were with those that do.
+        let fails = |place: &usize| table == Table::Locks || wants_token(&self.commands[*place]);
+        for place in places.iter().copied().filter(fails) {
             self.replies[place] = Some(Err(self.storage(place, &words, &cause)));
         }
         Next::Again { at_once: true }

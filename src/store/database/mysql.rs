@@ -195,8 +195,9 @@ impl Dialect for MySql {
         }
         if !wave.questions.is_empty() {
             let keys: Vec<&str> = wave.questions.iter().map(|row| row.key.as_str()).collect();
-            let held = self.held(session, &keys).await?;
+            // First: whoever acquires after that has another token, and isn't the one who is asked for.
             let tokens = if wave.asks_for_tokens() { self.tokens(session, &keys).await? } else { Vec::new() };
+            let held = self.held(session, &keys).await?;
             sights.extend(wave.questions.iter().map(|QuestionRow { place, key, .. }| {
                 let holder = held.iter().find(|holder| self.is_for(holder, key));
                 let token = token_of(&tokens, key);

@@ -237,12 +237,13 @@ impl Dialect for Sqlite {
         }
         if !wave.questions.is_empty() {
             let keys: Vec<_> = wave.questions.iter().map(|row| &row.key).collect();
-            let held = self.held(connection, &json(&keys)).await?;
+            // First: whoever acquires after that has another token, and isn't the one who is asked for.
             let tokens = if wave.asks_for_tokens() {
                 tokens_of(connection, &self.tokens, &json(&keys)).await?
             } else {
                 Vec::new()
             };
+            let held = self.held(connection, &json(&keys)).await?;
             sights.extend(wave.questions.iter().map(|row| {
                 let holder = held.iter().find(|(key, ..)| *key == row.key);
                 let token = token_of(&tokens, &row.key);

@@ -213,8 +213,11 @@ pub(super) fn answer(command: &Command, seen: Option<Seen>, sent_at: Moment, now
     let acquired = |expires_at, fenced: bool, token: Option<i64>| {
         let token = token.filter(|_| fenced).and_then(|token| u64::try_from(token).ok()).and_then(Token::new);
         if fenced && token.is_none() {
-            let message = "the row of the lock's last fencing token has been deleted";
-            return Err(Error::new(ErrorKind::Storage, STORE, "confirm", message));
+            let message = "the row of the lock's last fencing token is not there";
+            // The lock itself may have been taken, and nobody will have it: it has to be asked for, and cleaned up.
+            let asks = matches!(command, Command::Confirm { .. });
+            let kind = if asks { ErrorKind::Storage } else { ErrorKind::Uncertain };
+            return Err(Error::new(kind, STORE, "fence", message));
         }
         Ok(Answer::Acquired(Lease { id: LeaseId::default(), expires_at, token }))
     };

@@ -236,7 +236,7 @@ return 1
 );
 
 /// Moves the ends of many leases. Keys: locks. Arguments, two for each: owner, TTL (empty: none). Returns for each what
-/// [`EXTEND`] does; a key that holds no lock isn't the owner's.
+/// [`EXTEND`] does; a key that holds no lock isn't the owner's. What the server refuses is an error in its place only.
 pub(super) static EXTEND_MANY: Lua = lua!(
     "
 local done = {}
@@ -245,8 +245,9 @@ for place, key in ipairs(KEYS) do
   if redis.pcall('get', key) ~= ARGV[2 * place - 1] then
     done[place] = 0
   else
-    if ttl == '' then redis.call('persist', key) else redis.call('pexpire', key, ttl) end
-    done[place] = 1
+    local answer
+    if ttl == '' then answer = redis.pcall('persist', key) else answer = redis.pcall('pexpire', key, ttl) end
+    done[place] = type(answer) == 'table' and answer or 1
   end
 end
 return done
