@@ -9,13 +9,22 @@ export default class OrderProvider {
    */
   register() {
     this.app.container.singleton(PaymentGateway, () => new PaymentGateway())
+    this.#endJobs()
+  }
+
+  ready() {
+    this.#endJobs()
   }
 
   /**
-   * Jobs under way end, and with them their locks, before the application does.
+   * Jobs under way end, and with them their locks, before what is still locked is released: that happens after the
+   * last of these hooks. AdonisJS 6 calls them in the order in which they are added, AdonisJS 7 in reverse order; one of
+   * the two comes after the HTTP server has taken its last request, which may have dispatched a job.
    */
-  async shutdown() {
-    const { default: queue } = await import('#services/queue')
-    await queue.settled()
+  #endJobs() {
+    this.app.terminating(async () => {
+      const { default: queue } = await import('#services/queue')
+      await queue.settled()
+    })
   }
 }

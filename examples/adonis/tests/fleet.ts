@@ -132,6 +132,15 @@ export class Fleet {
     this.servers[0] = await this.#startServer()
   }
 
+  /**
+   * Has the first server end as a process manager has it, and resolves to its exit code. Another one takes its place.
+   */
+  async endServer() {
+    const code = await this.servers[0].terminate()
+    this.servers[0] = await this.#startServer()
+    return code
+  }
+
   #startServer() {
     return WebProcess.start(this.#env())
   }

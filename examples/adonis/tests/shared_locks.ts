@@ -5,7 +5,7 @@ import locks from '@adonisjs/lock/services/main'
 import type { StoreFactory } from '@adonisjs/lock/types'
 import OrderUnlock from '#commands/order_unlock'
 import { type Fleet, type SharedStore, TTL } from '#tests/fleet'
-import { ACCEPTED, PROCESSED, Race, REFUSED, TOLD_SO } from '#tests/requests'
+import { ACCEPTED, type Answer, orderAt, PROCESSED, Race, REFUSED, TOLD_SO } from '#tests/requests'
 
 const BURST = 40
 
@@ -125,6 +125,48 @@ export function testsOfFleet(fleet: Fleet) {
     const remaining = await fleet.store.expireIn('order.processing.a', 500)
     assert.isTrue(remaining > 0 && remaining <= TTL + 1000, `${remaining} ms`)
     await fleet.freed('a')
+  })
+
+  test('end under load without losing an order, or leaving a lock behind', async ({ assert }) => {
+    const worker = await fleet.worker()
+    const [ending] = fleet.servers
+    const orders = ['a', 'b', 'c', 'd', 'e']
+    const routes = ['/orders/manual', '/orders/automatic', '/orders/queued']
+    const ask = (index: number) => {
+      const route = routes[index % routes.length]
+      const order = orders[index % orders.length]
+      return orderAt(ending.url, route, order).catch(() => undefined)
+    }
+    const load = Array.from({ length: BURST }, (_, index) => ask(index))
+    await fleet.gateway.begun(orders.length)
+
+    /**
+     * Requests come in until nobody takes them any longer. The payments of those before are still under way.
+     */
+    const ended = fleet.endServer()
+    load.push(...Array.from({ length: BURST }, (_, index) => ask(index)))
+    const others = orders.map((order) => fleet.order(1, '/orders/manual', order))
+    assert.deepEqual(await Promise.all(others), Array(orders.length).fill(TOLD_SO))
+    const settling = setInterval(() => fleet.gateway.settleAll(), 50)
+    const code = await ended
+    for (const order of orders) await fleet.freed(order)
+    clearInterval(settling)
+
+    assert.equal(code, 0)
+    const all = await Promise.all(load)
+    const answers = all.filter((answer) => answer !== undefined)
+    const count = (wanted: Answer) => {
+      return answers.filter(({ status, text }) => status === wanted.status && text === wanted.text)
+        .length
+    }
+    const done = count(PROCESSED) + count(ACCEPTED)
+    assert.equal(done + count(TOLD_SO) + count(REFUSED), answers.length)
+    assert.isAtLeast(done, orders.length)
+    assert.lengthOf(fleet.gateway.charged, done, 'each order that was taken was paid for')
+    for (const { output } of worker ? [ending, worker] : [ending]) {
+      assert.notInclude(output, 'job failed')
+    }
+    for (const order of orders) assert.isFalse(await fleet.lockOf(order).isLocked())
   })
 
   test('free an order by force', async ({ assert }) => {

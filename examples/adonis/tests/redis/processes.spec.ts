@@ -42,6 +42,19 @@ test.group('Two servers and a job process, with locks in Redis', (group) => {
     assert.isFalse(await fleet.lockOf('a').isLocked())
   })
 
+  test('keep an order locked for its job when the server that has taken it ends', async ({
+    assert,
+  }) => {
+    const worker = await fleet.worker()
+    assert.deepEqual(await fleet.order(0, '/orders/queued', 'a'), ACCEPTED)
+    await fleet.gateway.begun(1)
+    assert.equal(await fleet.endServer(), 0)
+    assert.deepEqual(await fleet.order(1, '/orders/queued', 'a'), REFUSED)
+    fleet.gateway.settle('a')
+    await fleet.freed('a')
+    assert.notInclude(worker!.output, 'job failed')
+  })
+
   test('process nothing in a job whose lock was freed by force', async ({ assert }) => {
     await fleet.noWorker()
     assert.deepEqual(await fleet.order(0, '/orders/queued', 'late'), ACCEPTED)
