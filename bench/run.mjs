@@ -3,6 +3,7 @@ import { loadavg } from 'node:os'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { useBefore } from './harness/before.mjs'
 import { measuredByChild } from './harness/child.mjs'
 import { linkLoquet } from './harness/link.mjs'
 import { machineFacts } from './harness/machine.mjs'
@@ -23,6 +24,8 @@ Without a name all of them run, one after the other.
   --contenders <packages>  packages to measure: loquet, @verrou/core, async-mutex, redlock, ...
   --out <folder>           where <name>.json, <name>.md and <name>.svg go (default results; nothing
                            is written if --only or --contenders is given without it)
+  --before <folder>        another checkout of loquet that has been built, to be measured beside this
+                           one (items: before, redis-before)
   --check                  exit with 1 if a target is missed
   --tolerance <share>      by how much a ratio may miss its target under --check (default 0.1)
   --list                   print the names of the items and end
@@ -35,6 +38,7 @@ const { values: options, positionals } = parseArgs({
     only: { type: 'string' },
     contenders: { type: 'string' },
     out: { type: 'string' },
+    before: { type: 'string' },
     check: { type: 'boolean', default: false },
     tolerance: { type: 'string', default: '0.1' },
     list: { type: 'boolean', default: false },
@@ -67,6 +71,11 @@ if (ownRounds !== undefined && !(Number.isInteger(ownRounds) && ownRounds > 0)) 
 const tolerance = Number(options.tolerance)
 if (!(tolerance >= 0 && tolerance < 1)) {
   refuse(`--tolerance has to be a share from 0 to less than 1, not "${options.tolerance}"`)
+}
+if (options.before !== undefined && !useBefore(options.before)) {
+  refuse(
+    `There is no build of loquet in "${options.before}": run \`npm ci && npm run build\` there`
+  )
 }
 const only = options.only?.split(',')
 const packages = options.contenders ? new Set(options.contenders.split(',')) : undefined

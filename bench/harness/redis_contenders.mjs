@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis'
+import { BEFORE, importOf } from './before.mjs'
 import { byFactory, ttl } from './locker.mjs'
 import { host, serverPort } from './redis_server.mjs'
 
@@ -14,11 +15,7 @@ const forever = 3_600_000
  * @type {Record<string, () => Promise<Locker>>}
  */
 const openers = {
-  'loquet': async () => {
-    const { LockFactory } = await import('loquet')
-    const { RedisStore } = await import('loquet/drivers/redis')
-    return byFactory(new LockFactory(new RedisStore({ host, port: serverPort() })))
-  },
+  'loquet': () => loquet('loquet'),
 
   '@verrou/core': async () => {
     const { LockFactory } = await import('@verrou/core')
@@ -60,15 +57,22 @@ const openers = {
   },
 }
 
+/** @param {string} build */
+async function loquet(build) {
+  const { LockFactory } = await importOf('loquet', build)
+  const { RedisStore } = await importOf('loquet/drivers/redis', build)
+  return byFactory(new LockFactory(new RedisStore({ host, port: serverPort() })))
+}
+
 /** The packages that lock, loquet first. */
 export const lockers = Object.keys(openers)
 
 /**
- * @param {string} name
+ * @param {string} name - A package, or {@link BEFORE}
  * @returns {Promise<Locker>}
  */
 export async function openLocker(name) {
-  const locker = await openers[name]()
+  const locker = await (name === BEFORE ? loquet(BEFORE) : openers[name]())
   // Connects, loads its scripts, and fails here rather than in the middle
   await locker.pair('loquet-bench:first')
   return locker

@@ -26,7 +26,7 @@ import { serverVersion, startServer } from './redis_server.mjs'
 /** @type {Record<string, BenchSet>} */
 export const sets = {
   memory: {
-    items: ['pair', 'hand_over', 'expiry', 'memory', 'import_cost'],
+    items: ['pair', 'hand_over', 'expiry', 'memory', 'import_cost', 'before'],
     rounds: 7,
     caption: 'Peers in memory, side by side with loquet',
     packages: ['loquet', '@verrou/core', 'ioredis', 'async-mutex', 'async-lock'],
@@ -34,7 +34,10 @@ export const sets = {
   },
 
   redis: {
-    items: ['redis_pair', 'redis_queue', 'redis_fleet', 'redis_scaling', 'redis_keeping'],
+    items: [
+      ...['redis_pair', 'redis_queue', 'redis_fleet', 'redis_scaling', 'redis_keeping'],
+      'redis_before',
+    ],
     rounds: 5,
     caption: 'Peers on Redis, side by side with loquet',
     packages: ['loquet', '@verrou/core', 'ioredis', 'redlock', 'redlock-5', 'redis-semaphore'],

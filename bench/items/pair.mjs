@@ -1,5 +1,5 @@
-import { measure } from 'mitata'
 import { openFactory } from '../harness/factories.mjs'
+import { timePair } from '../harness/time_pair.mjs'
 
 /** @import { Contender, Group } from '../harness/types.mjs' */
 
@@ -30,24 +30,6 @@ const series = {
       return () => `orders.${next++ % rotation}`
     },
   },
-}
-
-/**
- * Microseconds of one call, awaited before the next one begins: the median of mitata's batches of
- * 4,096 calls, so that the scavenges in between count and an interrupted batch doesn't.
- *
- * @param {() => unknown} pair
- */
-async function timePair(pair) {
-  const { p50 } = await measure(pair, {
-    gc: false,
-    min_samples: 12,
-    min_cpu_time: 200e6,
-    // Batches whatever the first calls took: they are slow while the code is cold
-    warmup_threshold: Number.POSITIVE_INFINITY,
-    batch_threshold: Number.POSITIVE_INFINITY,
-  })
-  return p50 / 1_000
 }
 
 /**

@@ -63,7 +63,7 @@ async function serverCpu() {
 }
 
 /** @param {Locker} locker */
-function oneByOne(locker) {
+export function oneByOne(locker) {
   let next = 0
   /** @param {number} pairs */
   const batch = async (pairs) => {
@@ -75,7 +75,7 @@ function oneByOne(locker) {
 }
 
 /** @param {Locker} locker */
-function inFlight(locker) {
+export function inFlight(locker) {
   /** @param {number} pairs */
   const batch = (pairs) =>
     Promise.all(
@@ -97,10 +97,10 @@ function inFlight(locker) {
  * @param {(locker: Locker) => { warmUp: () => Promise<unknown>, measure: () => Promise<Costs> }} way
  * @returns {Contender}
  */
-function contender(name, way) {
+export function contender(name, way) {
   return {
     name,
-    package: name,
+    package: name.split(',')[0],
     open: async () => {
       const { warmUp, measure } = way(await openLocker(name))
       await warmUp()
@@ -172,7 +172,7 @@ const noThreadCpu = 'process.threadCpuUsage() comes with Node 23.9'
  * @param {Record<'time' | 'mainThread', Target[]>} targets
  * @returns {View[]}
  */
-function views(name, title, targets) {
+export function views(name, title, targets) {
   return [
     {
       name,
