@@ -71,11 +71,12 @@ forEachStore('signal and isHeld', ({ createFactory }) => {
 
   test('C26: at its end a lease is lost, and never held beyond it', async ({ assert }) => {
     const factory = createFactory()
-    const lock = factory.createLock('k', 200)
+    const lock = factory.createLock('k', LONG)
     await lock.acquire()
     const { signal } = lock
     const atAbort: boolean[] = []
     signal.addEventListener('abort', () => atAbort.push(lock.isHeld()))
+    await lock.extend(200)
     await until(async () => {
       const isLocked = await lock.isLocked()
       if (lock.isHeld()) assert.isTrue(isLocked)
