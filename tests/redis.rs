@@ -17,44 +17,44 @@ mod line;
 mod redis_servers;
 use line::{key, millis, owner, ttl, wait};
 use redis_servers::{
-    NO_POLL, Observer, PATIENCE, Process, alone, cluster, sentinels, shared, standalone, tls, until,
+    NO_POLL, Observer, PATIENCE, Process, cluster, sentinels, standalone, standalone_alone, tls, until,
 };
 
-async fn conforms(settings: Option<Settings>, prefix: &str) {
+async fn conforms(settings: Option<&Settings>, prefix: &str) {
     if let Some(settings) = settings {
-        let store = RedisStore::new(settings, Arc::new(SystemClock), format!("{prefix}process"));
+        let store = RedisStore::new(settings.clone(), Arc::new(SystemClock), format!("{prefix}process"));
         check(&mut Later(store), prefix).await;
     }
 }
 
 #[tokio::test]
 async fn a_standalone_server_conforms() {
-    let _server = shared().await;
-    conforms(standalone(), "conformance:").await;
+    let server = standalone().await;
+    conforms(server.as_deref(), "conformance:").await;
 }
 
 #[tokio::test]
 async fn a_server_behind_tls_conforms() {
-    conforms(tls(), "conformance:").await;
+    conforms(tls().as_ref(), "conformance:").await;
 }
 
 #[tokio::test]
 async fn a_primary_that_sentinels_know_conforms() {
-    conforms(sentinels(), "conformance:").await;
+    conforms(sentinels().as_ref(), "conformance:").await;
 }
 
 #[tokio::test]
 async fn a_cluster_conforms() {
-    conforms(cluster(), "conformance:").await;
+    conforms(cluster().as_ref(), "conformance:").await;
 }
 
 /// The lock goes to and fro between two processes, by wake-ups alone. Among the keys are some whose braces matter in a
 /// cluster.
-async fn passes_between_processes(settings: Option<Settings>) {
+async fn passes_between_processes(settings: Option<&Settings>) {
     let Some(settings) = settings else {
         return;
     };
-    let (here, there) = (Process::start(&settings, "here"), Process::start(&settings, "there"));
+    let (here, there) = (Process::start(settings, "here"), Process::start(settings, "there"));
     for text in ["turns", "{turns}:1", "turns:{2}", "turns{", "{}turns"] {
         let name = key(text);
         here.take(name.clone(), owner(0), ttl(60_000)).await;
@@ -76,29 +76,28 @@ async fn passes_between_processes(settings: Option<Settings>) {
 
 #[tokio::test]
 async fn c8_a_release_wakes_a_waiter_in_another_process() {
-    let _server = shared().await;
-    passes_between_processes(standalone()).await;
+    let server = standalone().await;
+    passes_between_processes(server.as_deref()).await;
 }
 
 #[tokio::test]
 async fn c8_a_release_wakes_a_waiter_in_another_process_behind_tls() {
-    passes_between_processes(tls()).await;
+    passes_between_processes(tls().as_ref()).await;
 }
 
 #[tokio::test]
 async fn c8_a_release_wakes_a_waiter_in_another_process_with_sentinels() {
-    passes_between_processes(sentinels()).await;
+    passes_between_processes(sentinels().as_ref()).await;
 }
 
 #[tokio::test]
 async fn c8_a_release_wakes_a_waiter_in_another_process_in_a_cluster() {
-    passes_between_processes(cluster()).await;
+    passes_between_processes(cluster().as_ref()).await;
 }
 
 #[tokio::test]
 async fn c8_a_lease_that_ends_is_noticed_without_a_poll() {
-    let _server = shared().await;
-    let Some(settings) = standalone() else {
+    let Some(settings) = standalone().await else {
         return;
     };
     let (here, there) = (Process::start(&settings, "ends-1"), Process::start(&settings, "ends-2"));
@@ -113,8 +112,7 @@ async fn c8_a_lease_that_ends_is_noticed_without_a_poll() {
 /// Those in line know when the lease ends that they found. A later one may end before, and its holder may die.
 #[tokio::test]
 async fn c8_the_end_of_a_lease_that_began_during_the_wait_is_noticed_without_a_poll() {
-    let _server = shared().await;
-    let Some(settings) = standalone() else {
+    let Some(settings) = standalone().await else {
         return;
     };
     let mut observer = Observer::new(&settings);
@@ -149,8 +147,7 @@ async fn c8_the_end_of_a_lease_that_began_during_the_wait_is_noticed_without_a_p
 
 #[tokio::test]
 async fn processes_get_their_turn_in_the_order_of_their_arrival() {
-    let _server = shared().await;
-    let Some(settings) = standalone() else {
+    let Some(settings) = standalone().await else {
         return;
     };
     let mut observer = Observer::new(&settings);
@@ -181,8 +178,7 @@ async fn processes_get_their_turn_in_the_order_of_their_arrival() {
 
 #[tokio::test]
 async fn c13_a_waiter_that_goes_leaves_no_place_in_line_behind_and_no_subscription() {
-    let _server = shared().await;
-    let Some(settings) = standalone() else {
+    let Some(settings) = standalone().await else {
         return;
     };
     let mut observer = Observer::new(&settings);
@@ -208,8 +204,7 @@ async fn c13_a_waiter_that_goes_leaves_no_place_in_line_behind_and_no_subscripti
 /// The wake-up of one who goes in that moment isn't lost: the next in line gets it.
 #[tokio::test]
 async fn c11_a_turn_that_comes_to_somebody_who_goes_is_passed_on() {
-    let _server = shared().await;
-    let Some(settings) = standalone() else {
+    let Some(settings) = standalone().await else {
         return;
     };
     let mut observer = Observer::new(&settings);
@@ -233,8 +228,7 @@ async fn c11_a_turn_that_comes_to_somebody_who_goes_is_passed_on() {
 
 #[tokio::test]
 async fn a_hand_over_is_little_more_than_one_command() {
-    let _server = alone().await;
-    let Some(settings) = standalone() else {
+    let Some(settings) = standalone_alone().await else {
         return;
     };
     let mut observer = Observer::new(&settings);
@@ -271,8 +265,7 @@ async fn a_hand_over_is_little_more_than_one_command() {
 /// Waits end by their own time; others in line are none the worse for it.
 #[tokio::test]
 async fn c9_a_wait_in_line_ends_by_its_timeout() {
-    let _server = shared().await;
-    let Some(settings) = standalone() else {
+    let Some(settings) = standalone().await else {
         return;
     };
     let mut observer = Observer::new(&settings);

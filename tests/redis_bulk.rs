@@ -14,7 +14,7 @@ use loquet::store::{Answer, Command, LockStore, Reply};
 mod line;
 mod redis_servers;
 use line::{PATIENCE, key, owner, ttl};
-use redis_servers::{Observer, alone, cluster, standalone};
+use redis_servers::{Observer, cluster, standalone, standalone_alone};
 
 fn save(number: u64) -> Command {
     let (key, owner, ttl) = (key(&format!("bulk {number}")), owner(number), ttl(60_000));
@@ -34,11 +34,11 @@ fn is_extended(reply: &Reply) -> bool {
 }
 
 /// Each is answered for itself: those that are held, those of somebody else, those that are gone, among other commands.
-async fn extends_each_for_itself(settings: Option<Settings>) {
+async fn extends_each_for_itself(settings: Option<&Settings>) {
     let Some(settings) = settings else {
         return;
     };
-    let store = RedisStore::new(settings, Arc::new(SystemClock), "bulk".to_owned());
+    let store = RedisStore::new(settings.clone(), Arc::new(SystemClock), "bulk".to_owned());
     store.execute((0..300).map(save).collect(), PATIENCE).await;
     let gone = (0..300).filter(|number| number % 7 == 0);
     store
@@ -69,10 +69,10 @@ async fn extends_each_for_itself(settings: Option<Settings>) {
 /// A TTL that the server can't count to.
 #[tokio::test]
 async fn an_extension_that_the_server_refuses_fails_alone() {
-    let Some(settings) = standalone() else {
+    let Some(settings) = standalone().await else {
         return;
     };
-    let store = RedisStore::new(settings, Arc::new(SystemClock), "bulk".to_owned());
+    let store = RedisStore::new(settings.clone(), Arc::new(SystemClock), "bulk".to_owned());
     store.execute((400..403).map(save).collect(), PATIENCE).await;
     let spans = [(400, ttl(90_000)), (401, Ttl::from_millis(u64::MAX).unwrap()), (402, ttl(90_000))];
     let batch = spans.map(|(number, span)| extend(number, owner(number), span)).to_vec();
@@ -85,20 +85,20 @@ async fn an_extension_that_the_server_refuses_fails_alone() {
 
 #[tokio::test]
 async fn extensions_that_travel_together_are_answered_each_for_itself() {
-    extends_each_for_itself(standalone()).await;
+    let server = standalone().await;
+    extends_each_for_itself(server.as_deref()).await;
 }
 
 #[tokio::test]
 async fn extensions_in_a_cluster_are_answered_each_for_itself() {
-    extends_each_for_itself(cluster()).await;
+    extends_each_for_itself(cluster().as_ref()).await;
 }
 
 /// Hundreds of extensions are one call; a server that has forgotten the script is told it again; a key that holds something
 /// else than a lock harms no other.
 #[tokio::test]
 async fn extensions_that_travel_together_are_one_call() {
-    let _server = alone().await;
-    let Some(settings) = standalone() else {
+    let Some(settings) = standalone_alone().await else {
         return;
     };
     let store = RedisStore::new(settings.clone(), Arc::new(SystemClock), "bulk".to_owned());

@@ -13,7 +13,7 @@ mod line;
 mod redis_servers;
 mod rounds;
 use line::{key, owner, ttl, wait};
-use redis_servers::{NO_POLL, Observer, PATIENCE, Process, alone, cluster, shared, standalone};
+use redis_servers::{NO_POLL, Observer, PATIENCE, Process, cluster, standalone, standalone_alone};
 use rounds::{grow_in_turn, turns};
 
 async fn fence(handle: &Handle, text: &str, number: u64) -> Token {
@@ -28,8 +28,7 @@ fn counter(text: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn only_a_fenced_acquisition_leaves_a_counter_which_ends_by_itself() {
-    let _server = shared().await;
-    let Some(settings) = standalone() else {
+    let Some(settings) = standalone().await else {
         return;
     };
     let mut observer = Observer::new(&settings);
@@ -54,8 +53,7 @@ async fn only_a_fenced_acquisition_leaves_a_counter_which_ends_by_itself() {
 
 #[tokio::test]
 async fn tokens_grow_on_when_the_server_has_forgotten_them_or_its_clock_was_set_back() {
-    let _server = shared().await;
-    let Some(settings) = standalone() else {
+    let Some(settings) = standalone().await else {
         return;
     };
     let mut observer = Observer::new(&settings);
@@ -74,11 +72,11 @@ async fn tokens_grow_on_when_the_server_has_forgotten_them_or_its_clock_was_set_
     observer.tell::<()>("DEL", &counter("forgets"));
 }
 
-async fn grows_in_turn(settings: Option<Settings>) {
+async fn grows_in_turn(settings: Option<&Settings>) {
     let Some(settings) = settings else {
         return;
     };
-    let processes = ["round-1", "round-2", "round-3"].map(|name| Process::start(&settings, name));
+    let processes = ["round-1", "round-2", "round-3"].map(|name| Process::start(settings, name));
     for text in ["rounds", "{rounds}:1", "rounds{", "{}rounds"] {
         grow_in_turn(&processes.each_ref().map(|process| &process.handle), &key(text)).await;
     }
@@ -86,19 +84,18 @@ async fn grows_in_turn(settings: Option<Settings>) {
 
 #[tokio::test]
 async fn tokens_grow_in_the_order_of_the_holders() {
-    let _server = shared().await;
-    grows_in_turn(standalone()).await;
+    let server = standalone().await;
+    grows_in_turn(server.as_deref()).await;
 }
 
 #[tokio::test]
 async fn tokens_grow_in_the_order_of_the_holders_in_a_cluster() {
-    grows_in_turn(cluster()).await;
+    grows_in_turn(cluster().as_ref()).await;
 }
 
 #[tokio::test]
 async fn a_user_who_may_not_ask_for_the_time_has_tokens_too() {
-    let _server = shared().await;
-    let Some(settings) = standalone() else {
+    let Some(settings) = standalone().await else {
         return;
     };
     let mut observer = Observer::new(&settings);
@@ -117,8 +114,7 @@ async fn a_user_who_may_not_ask_for_the_time_has_tokens_too() {
 
 #[tokio::test]
 async fn a_server_without_memory_refuses_fenced_locks_whole_but_hands_them_over() {
-    let _server = alone().await;
-    let Some(settings) = standalone() else {
+    let Some(settings) = standalone_alone().await else {
         return;
     };
     let mut observer = Observer::new(&settings);

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 mod line;
 mod redis_servers;
 use line::{key, millis, owner, ttl, wait};
-use redis_servers::{NO_POLL, Observer, PATIENCE, Process, alone, shared, standalone, until};
+use redis_servers::{NO_POLL, Observer, PATIENCE, Process, standalone, standalone_alone, until};
 
 /// Acquires and releases.
 fn take_turn(process: &Process, text: &str, number: u64, delay: u64) -> tokio::task::JoinHandle<()> {
@@ -28,8 +28,7 @@ fn take_turn(process: &Process, text: &str, number: u64, delay: u64) -> tokio::t
 
 #[tokio::test]
 async fn scripts_that_the_server_has_forgotten_are_sent_again() {
-    let _server = shared().await;
-    let Some(settings) = standalone() else {
+    let Some(settings) = standalone().await else {
         return;
     };
     let mut observer = Observer::new(&settings);
@@ -59,8 +58,7 @@ async fn scripts_that_the_server_has_forgotten_are_sent_again() {
 
 #[tokio::test]
 async fn c6_killed_connections_cost_no_waiter_its_turn() {
-    let _server = shared().await;
-    let Some(settings) = standalone() else {
+    let Some(settings) = standalone().await else {
         return;
     };
     let mut observer = Observer::new(&settings);
@@ -118,8 +116,7 @@ impl Drop for Full {
 
 #[tokio::test]
 async fn a_server_without_memory_refuses_new_locks_but_lets_go_and_hands_over() {
-    let _server = alone().await;
-    let Some(settings) = standalone() else {
+    let Some(settings) = standalone_alone().await else {
         return;
     };
     let mut observer = Observer::new(&settings);
@@ -215,8 +212,7 @@ async fn works_by_polling(user: &User, settings: &Settings, text: &str) {
 
 #[tokio::test]
 async fn a_user_who_may_use_no_channel_locks_by_polling_and_is_told_so() {
-    let _server = shared().await;
-    let Some(settings) = standalone() else {
+    let Some(settings) = standalone().await else {
         return;
     };
     let user = User::new(&settings, "deaf", &["~app:*", "+@all"]);
@@ -226,8 +222,7 @@ async fn a_user_who_may_use_no_channel_locks_by_polling_and_is_told_so() {
 
 #[tokio::test]
 async fn a_user_who_may_touch_the_lock_only_locks_by_polling_and_is_told_so() {
-    let _server = shared().await;
-    let Some(settings) = standalone() else {
+    let Some(settings) = standalone().await else {
         return;
     };
     let user = User::new(&settings, "narrow", &["~narrow", "+@all"]);
@@ -239,8 +234,7 @@ async fn a_user_who_may_touch_the_lock_only_locks_by_polling_and_is_told_so() {
 /// Whoever may not publish takes out of the line whoever stands there; they still get the lock when they ask.
 #[tokio::test]
 async fn users_with_and_without_channels_share_a_lock() {
-    let _server = shared().await;
-    let Some(settings) = standalone() else {
+    let Some(settings) = standalone().await else {
         return;
     };
     let user = User::new(&settings, "mixed", &["~app:*", "+@all"]);
@@ -275,8 +269,7 @@ fn words(error: &Error) -> String {
 
 #[tokio::test]
 async fn c21_no_password_is_told_to_anybody() {
-    let _server = shared().await;
-    let Some(settings) = standalone() else {
+    let Some(settings) = standalone().await else {
         return;
     };
     let user = User::new(&settings, "secret", &["~other", "&*", "+@all"]);
@@ -305,7 +298,7 @@ async fn c21_no_password_is_told_to_anybody() {
     drop(user);
 
     // A password that nobody has asked for is no mistake, but worth a word.
-    let settings = Settings { login: login(None, PASSWORD), ..settings };
+    let settings = Settings { login: login(None, PASSWORD), ..settings.clone() };
     let process = Arc::new(Process::start(&settings, "needless"));
     process.take(key("needless"), owner(1), Ttl::FOREVER).await;
     process.handle.release(key("needless"), owner(1)).await.unwrap();

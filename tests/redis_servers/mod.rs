@@ -5,6 +5,7 @@
 //! them out on purpose.
 #![allow(dead_code)] // not every test needs all of it
 
+use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -28,12 +29,23 @@ pub const NO_POLL: u64 = 120_000;
 /// Whoever changes what holds for the whole standalone server has it alone.
 static STANDALONE: RwLock<()> = RwLock::const_new(());
 
-pub async fn shared() -> RwLockReadGuard<'static, ()> {
-    STANDALONE.read().await
+/// The standalone server, to be had with a share in it only: who changes the whole of it waits for all others to end.
+pub struct Standalone {
+    settings: Settings,
+    _share: Share,
 }
 
-pub async fn alone() -> RwLockWriteGuard<'static, ()> {
-    STANDALONE.write().await
+enum Share {
+    OneOfMany(RwLockReadGuard<'static, ()>),
+    All(RwLockWriteGuard<'static, ()>),
+}
+
+impl Deref for Standalone {
+    type Target = Settings;
+
+    fn deref(&self) -> &Settings {
+        &self.settings
+    }
 }
 
 /// What a variable of `scripts/with_redis.mjs` says. Nothing: the test is to be left out.
@@ -62,10 +74,22 @@ fn at(address: &Address) -> Settings {
     Settings::standalone(host, *port)
 }
 
-/// The standalone server.
-pub fn standalone() -> Option<Settings> {
+fn standalone_settings() -> Option<Settings> {
     let url = variable("LOQUET_TEST_REDIS")?;
     Some(at(&address(url.strip_prefix("redis://").unwrap())))
+}
+
+/// The standalone server, beside other tests: for those that touch nothing but keys that are no other test's.
+pub async fn standalone() -> Option<Standalone> {
+    let settings = standalone_settings()?;
+    Some(Standalone { settings, _share: Share::OneOfMany(STANDALONE.read().await) })
+}
+
+/// The standalone server, with no other test beside this one: for those that change its settings, empty it or count its
+/// commands.
+pub async fn standalone_alone() -> Option<Standalone> {
+    let settings = standalone_settings()?;
+    Some(Standalone { settings, _share: Share::All(STANDALONE.write().await) })
 }
 
 pub fn tls() -> Option<Settings> {
