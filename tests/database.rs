@@ -27,7 +27,7 @@ const NO_POLL: u64 = 120_000;
 async fn conforms(settings: Option<Settings>) {
     if let Some(settings) = settings {
         let store = open(settings, Arc::new(SystemClock));
-        check(&mut Later(store), "conformance:").await;
+        check(&mut Later::new(store), "conformance:").await;
     }
 }
 

@@ -23,7 +23,7 @@ use redis_servers::{
 async fn conforms(settings: Option<&Settings>, prefix: &str) {
     if let Some(settings) = settings {
         let store = RedisStore::new(settings.clone(), Arc::new(SystemClock), format!("{prefix}process"));
-        check(&mut Later(store), prefix).await;
+        check(&mut Later::new(store), prefix).await;
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::served::claim;
 use super::{Answer, Capability, Command};
+use crate::clock::Moment;
 use crate::lease::{Holder, Key, Lease, Owner, Ttl};
 
 mod fencing;
@@ -16,17 +17,19 @@ mod tests;
 
 pub use subject::{Immediate, Later, Subject};
 
-/// How long a lease of the suite lasts.
+/// How long a lease of the suite lasts, in milliseconds, as long as the machine is fast enough to look at it meanwhile.
 const SHORT: u64 = 300;
-/// How far from a boundary the suite looks: a server's clock and ours don't agree to the millisecond.
-const MARGIN: u64 = 100;
+/// The longest that such a lease becomes.
+const LONGEST: u64 = 64 * SHORT;
+/// How far from the end of a lease the suite looks: a server's clock and ours don't agree to the millisecond.
+const MARGIN: u64 = 50;
 
 /// Runs every rule. `prefix` keeps the suite's keys apart from everybody else's.
 ///
 /// # Panics
 /// Where the store breaks a rule, naming the rule.
 pub async fn check(subject: &mut dyn Subject, prefix: &str) {
-    let mut suite = Suite { subject, prefix, owners: 0 };
+    let mut suite = Suite { subject, prefix, owners: 0, span: SHORT };
     suite.excludes().await;
     suite.ends_leases_at_their_expiry().await;
     suite.checks_who_deletes().await;
@@ -49,6 +52,8 @@ struct Suite<'a> {
     subject: &'a mut dyn Subject,
     prefix: &'a str,
     owners: u32,
+    /// How long a short lease lasts, in milliseconds.
+    span: u64,
 }
 
 impl Suite<'_> {
@@ -68,16 +73,10 @@ impl Suite<'_> {
 
     async fn ends_leases_at_their_expiry(&mut self) {
         let (key, first, second) = self.case("expiry");
-        let lease = self.acquire(&key, &first, short()).await;
-        assert!(lease.expires_at.is_some(), "a lease with an end doesn't end");
-        let held = self.one(save(&key, &second, short())).await;
-        let Capability { tells_expiry, watches, .. } = self.subject.capability();
-        if tells_expiry && !watches {
-            assert!(matches!(held, Answer::Held { until: Some(_) }), "the end isn't told: {held:?}");
+        while self.lasts(&key, &first, &second).await.is_none() {
+            self.look_longer(&key).await;
         }
-        self.pass(SHORT - MARGIN).await;
-        self.refuse(&key, &second).await;
-        self.pass(2 * MARGIN).await;
+        self.pass_rest().await;
         assert!(!self.exists(&key).await, "an expired lease exists");
         assert_eq!(self.delete(&key, &first).await, Answer::NotOwned, "an expired lease can be released");
         self.acquire(&key, &second, Ttl::FOREVER).await;
@@ -87,6 +86,20 @@ impl Suite<'_> {
             "the old owner releases the new one's lock"
         );
         assert_eq!(self.delete(&key, &second).await, Answer::Done);
+    }
+
+    /// A lease lasts to its end. Nothing where the machine was too slow to tell.
+    async fn lasts(&mut self, key: &Key, owner: &Owner, stranger: &Owner) -> Option<()> {
+        let start = self.subject.now();
+        let lease = self.acquire(key, owner, self.short()).await;
+        assert!(lease.expires_at.is_some(), "a lease with an end doesn't end");
+        let held = self.one(save(key, stranger, self.short())).await;
+        self.was_in_time(start)?;
+        let Capability { tells_expiry, watches, .. } = self.subject.capability();
+        if tells_expiry && !watches {
+            assert!(matches!(held, Answer::Held { until: Some(_) }), "the end isn't told: {held:?}");
+        }
+        self.refuses_to_the_end(start, key, stranger).await
     }
 
     async fn checks_who_deletes(&mut self) {
@@ -101,19 +114,19 @@ impl Suite<'_> {
 
     async fn checks_who_extends(&mut self) {
         let (key, owner, stranger) = self.case("extend");
-        assert_eq!(self.extend(&key, &owner, short()).await, Answer::NotOwned);
+        assert_eq!(self.extend(&key, &owner, self.short()).await, Answer::NotOwned);
         self.acquire(&key, &owner, Ttl::FOREVER).await;
-        assert_eq!(self.extend(&key, &stranger, short()).await, Answer::NotOwned);
-        let extended = self.extend(&key, &owner, short()).await;
+        assert_eq!(self.extend(&key, &stranger, self.short()).await, Answer::NotOwned);
+        let extended = self.extend(&key, &owner, self.short()).await;
         assert!(matches!(extended, Answer::Acquired(Lease { expires_at: Some(_), .. })), "{extended:?}");
-        self.pass(SHORT + MARGIN).await;
+        self.pass_end().await;
         assert!(!self.exists(&key).await, "an extension that shortened the lease had no effect");
     }
 
     async fn does_not_revive(&mut self) {
         let (key, owner, other) = self.case("revive");
-        self.acquire(&key, &owner, short()).await;
-        self.pass(SHORT + MARGIN).await;
+        self.acquire(&key, &owner, self.short()).await;
+        self.pass_end().await;
         assert_eq!(self.extend(&key, &owner, Ttl::FOREVER).await, Answer::NotOwned);
         assert!(!self.exists(&key).await, "an extension revived an expired lease");
         self.acquire(&key, &other, Ttl::FOREVER).await;
@@ -123,12 +136,22 @@ impl Suite<'_> {
 
     async fn extends_from_now(&mut self) {
         let (key, owner, other) = self.case("extend-from-now");
-        self.acquire(&key, &owner, short()).await;
-        self.pass(SHORT - MARGIN).await;
-        assert!(matches!(self.extend(&key, &owner, short()).await, Answer::Acquired(_)));
-        self.pass(SHORT - MARGIN).await;
-        self.refuse(&key, &other).await;
+        while self.lasts_anew(&key, &owner, &other).await.is_none() {
+            self.look_longer(&key).await;
+        }
         assert_eq!(self.delete(&key, &owner).await, Answer::Done);
+    }
+
+    /// An extended lease lasts for its new TTL. Nothing where the machine was too slow to tell.
+    async fn lasts_anew(&mut self, key: &Key, owner: &Owner, stranger: &Owner) -> Option<()> {
+        let start = self.subject.now();
+        self.acquire(key, owner, self.short()).await;
+        self.pass(self.span / 3 * 2).await;
+        let again = self.subject.now();
+        let extended = self.extend(key, owner, self.short()).await;
+        self.was_in_time(start)?;
+        assert!(matches!(extended, Answer::Acquired(_)), "{extended:?}");
+        self.refuses_to_the_end(again, key, stranger).await
     }
 
     async fn deletes_by_force(&mut self) {
@@ -139,7 +162,7 @@ impl Suite<'_> {
         assert_eq!(self.one(force).await, Answer::Done);
         assert!(!self.exists(&key).await);
         assert_eq!(self.delete(&key, &owner).await, Answer::NotOwned);
-        assert_eq!(self.extend(&key, &owner, short()).await, Answer::NotOwned);
+        assert_eq!(self.extend(&key, &owner, self.short()).await, Answer::NotOwned);
         self.acquire(&key, &other, Ttl::FOREVER).await;
         assert_eq!(self.delete(&key, &other).await, Answer::Done);
     }
@@ -207,34 +230,78 @@ impl Suite<'_> {
             fenced: false,
         };
         assert_eq!(
-            self.one(hand_over(&from, &to, short())).await,
+            self.one(hand_over(&from, &to, self.short())).await,
             Answer::NotOwned,
             "a free lock was handed over"
         );
         assert!(!self.exists(&key).await);
         self.acquire(&key, &from, Ttl::FOREVER).await;
         assert_eq!(
-            self.one(hand_over(&to, &from, short())).await,
+            self.one(hand_over(&to, &from, self.short())).await,
             Answer::NotOwned,
             "a stranger handed it over"
         );
-        let moved = self.one(hand_over(&from, &to, short())).await;
-        assert!(matches!(moved, Answer::Acquired(Lease { expires_at: Some(_), .. })), "{moved:?}");
-        assert_eq!(
-            self.delete(&key, &from).await,
-            Answer::NotOwned,
-            "the old owner releases the new one's lock"
-        );
-        assert_eq!(self.extend(&key, &from, short()).await, Answer::NotOwned);
-        self.pass(SHORT - MARGIN).await;
-        self.refuse(&key, &from).await;
-        self.pass(2 * MARGIN).await;
+        loop {
+            let start = self.subject.now();
+            let moved = self.one(hand_over(&from, &to, self.short())).await;
+            assert!(matches!(moved, Answer::Acquired(Lease { expires_at: Some(_), .. })), "{moved:?}");
+            assert_eq!(
+                self.delete(&key, &from).await,
+                Answer::NotOwned,
+                "the old owner releases the new one's lock"
+            );
+            assert_eq!(self.extend(&key, &from, self.short()).await, Answer::NotOwned);
+            if self.refuses_to_the_end(start, &key, &from).await.is_some() {
+                break;
+            }
+            self.look_longer(&key).await;
+            self.acquire(&key, &from, Ttl::FOREVER).await;
+        }
+        self.pass_rest().await;
         assert!(!self.exists(&key).await, "a lease that was handed over keeps the old end");
         assert_eq!(
-            self.one(hand_over(&to, &from, short())).await,
+            self.one(hand_over(&to, &from, self.short())).await,
             Answer::NotOwned,
             "an expired lease handed over"
         );
+    }
+
+    /// A lease that began after `start` is respected until shortly before its end. Nothing where the machine was too slow
+    /// to tell.
+    async fn refuses_to_the_end(&mut self, start: Moment, key: &Key, stranger: &Owner) -> Option<()> {
+        self.pass(self.span / 3 * 2).await;
+        let answer = self.one(save(key, stranger, Ttl::FOREVER)).await;
+        self.was_in_time(start)?;
+        assert!(matches!(answer, Answer::Held { .. }), "{key:?} is held but was given away: {answer:?}");
+        Some(())
+    }
+
+    /// Whether a lease that began after `start` was still to be respected when the last answer came. If it wasn't, the
+    /// answer says nothing about the store.
+    fn was_in_time(&self, start: Moment) -> Option<()> {
+        let passed = self.subject.now().since(start);
+        (passed < Duration::from_millis(self.span - MARGIN)).then_some(())
+    }
+
+    /// Makes leases longer, for a machine that is too slow for short ones, and frees the lock of the rule, which begins anew.
+    async fn look_longer(&mut self, key: &Key) {
+        self.span *= 2;
+        assert!(self.span <= LONGEST, "the machine is too slow to look at {key:?} within {LONGEST} ms");
+        assert_eq!(self.one(Command::ForceDelete { key: key.clone() }).await, Answer::Done);
+    }
+
+    fn short(&self) -> Ttl {
+        Ttl::from_millis(self.span).unwrap_or(Ttl::FOREVER)
+    }
+
+    /// Lets time pass until a lease has ended that was looked at shortly before.
+    async fn pass_rest(&mut self) {
+        self.pass(self.span / 3 + 2 * MARGIN).await;
+    }
+
+    /// Lets time pass until the short leases have ended that exist.
+    async fn pass_end(&mut self) {
+        self.pass(self.span + 2 * MARGIN).await;
     }
 
     /// A key and two owners that nobody else uses.
@@ -293,10 +360,6 @@ impl Suite<'_> {
 
 fn save(key: &Key, owner: &Owner, ttl: Ttl) -> Command {
     Command::Save { key: key.clone(), owner: owner.clone(), ttl, fenced: false, waits: false }
-}
-
-fn short() -> Ttl {
-    Ttl::from_millis(SHORT).unwrap_or(Ttl::FOREVER)
 }
 
 fn word(answer: &Answer) -> &'static str {

@@ -1,6 +1,6 @@
 //! Fencing tokens: they grow over everything that may happen to a lock, and only who wants one has one.
 
-use super::{SHORT, Suite, claim, short};
+use super::{Suite, claim};
 use crate::lease::{Key, Lease, Owner, Token, Ttl};
 use crate::store::{Answer, Command};
 
@@ -19,8 +19,8 @@ impl Suite<'_> {
         );
         assert_eq!(self.delete(&key, &first).await, Answer::Done);
 
-        self.grows(&mut last, &key, &second, short()).await;
-        self.pass(SHORT + super::MARGIN).await;
+        self.grows(&mut last, &key, &second, self.short()).await;
+        self.pass_end().await;
         self.grows(&mut last, &key, &first, Ttl::FOREVER).await;
         assert_eq!(self.one(Command::ForceDelete { key: key.clone() }).await, Answer::Done);
         self.grows(&mut last, &key, &second, Ttl::FOREVER).await;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::clock::{Clock, ManualClock};
+use crate::clock::{Clock, ManualClock, Moment};
 use crate::store::memory::MemoryStore;
-use crate::store::served::perform;
+use crate::store::served::{TokioClock, perform};
 use crate::store::{BoxFuture, Capability, Command, ImmediateStore, LockStore, Reply};
 
 /// A store under test.
@@ -14,6 +14,9 @@ pub trait Subject {
 
     /// Performs a batch.
     fn execute(&mut self, batch: Vec<Command>) -> BoxFuture<'_, Vec<Reply>>;
+
+    /// The present moment of a clock that runs as fast as the store's.
+    fn now(&self) -> Moment;
 
     /// Lets the store's time pass.
     fn pass(&mut self, span: Duration) -> BoxFuture<'_, ()>;
@@ -37,6 +40,10 @@ impl Subject for Immediate {
         Box::pin(std::future::ready(replies))
     }
 
+    fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
     fn pass(&mut self, span: Duration) -> BoxFuture<'_, ()> {
         self.clock.advance(span);
         Box::pin(std::future::ready(()))
@@ -44,15 +51,29 @@ impl Subject for Immediate {
 }
 
 /// A store that answers later. Time passes by tokio's clock: a server's own time, or a paused runtime's.
-pub struct Later<S>(pub S);
+pub struct Later<S> {
+    store: S,
+    clock: TokioClock,
+}
+
+impl<S> Later<S> {
+    /// Within a tokio runtime.
+    pub fn new(store: S) -> Self {
+        Self { store, clock: TokioClock::start() }
+    }
+}
 
 impl<S: LockStore> Subject for Later<S> {
     fn capability(&self) -> Capability {
-        self.0.capability()
+        self.store.capability()
     }
 
     fn execute(&mut self, batch: Vec<Command>) -> BoxFuture<'_, Vec<Reply>> {
-        self.0.execute(batch, Duration::from_secs(5))
+        self.store.execute(batch, Duration::from_secs(5))
+    }
+
+    fn now(&self) -> Moment {
+        self.clock.now()
     }
 
     fn pass(&mut self, span: Duration) -> BoxFuture<'_, ()> {
