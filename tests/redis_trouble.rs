@@ -28,7 +28,7 @@ fn take_turn(process: &Process, text: &str, number: u64, delay: u64) -> tokio::t
 
 #[tokio::test]
 async fn scripts_that_the_server_has_forgotten_are_sent_again() {
-    let Some(settings) = standalone().await else {
+    let Some(settings) = standalone_alone().await else {
         return;
     };
     let mut observer = Observer::new(&settings);

@@ -19,7 +19,7 @@ pub use subject::{Immediate, Later, Subject};
 
 /// How long a lease of the suite lasts, in milliseconds, as long as the machine is fast enough to look at it meanwhile.
 const SHORT: u64 = 300;
-/// The longest that such a lease becomes.
+/// The longest that such a lease becomes, in milliseconds.
 const LONGEST: u64 = 64 * SHORT;
 /// How far from the end of a lease the suite looks: a server's clock and ours don't agree to the millisecond.
 const MARGIN: u64 = 50;

@@ -57,7 +57,7 @@ pub struct Later<S> {
 }
 
 impl<S> Later<S> {
-    /// Within a tokio runtime.
+    /// To be made within the tokio runtime whose clock it follows.
     pub fn new(store: S) -> Self {
         Self { store, clock: TokioClock::start() }
     }
